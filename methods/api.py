@@ -1,0 +1,197 @@
+"""What the author of a method imports: shapes, capabilities, the three rungs and `Method`.
+
+Layout is always `[batch, heads, time, dim]`. Einsum letters: b batch, h query heads, g key-value heads,
+t query time, s key time, d head dimension, v value dimension, f features.
+"""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+Queries = Float[Tensor, "b h t d"]
+Keys = Float[Tensor, "b g s d"]
+Values = Float[Tensor, "b g s v"]
+Outputs = Float[Tensor, "b h t v"]
+KeyPadding = Bool[Tensor, "b s"]
+"""True where there is no key."""
+
+
+class UnsupportedError(Exception):
+    """A capability that the method does not declare was asked of it."""
+
+
+class MissingDependencyError(Exception):
+    """A package that the method needs is not installed; the message holds the install command."""
+
+
+class Features(NamedTuple):
+    """phi(x) = values * exp(log_scale): the scale apart, so that it never overflows."""
+
+    values: Float[Tensor, "b g t f"]
+    log_scale: Float[Tensor, "b g t"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heads:
+    """The sizes a method is built for."""
+
+    num_heads: int
+    head_dim: int
+    num_kv_heads: int
+    """Fewer than `num_heads` in grouped-query attention, and a divisor of it."""
+    max_time: int
+    """The longest sequence that will come; only methods with weights per position use it."""
+
+
+class FeatureMap(torch.nn.Module, ABC):
+    """A kernel as an inner product: k(q, x) = E[phi_q(q) . phi_k(x)].
+
+    Built as `cls(heads, generator, **options)`. Tensors come with `num_kv_heads` heads: the core
+    folds the query heads that share a key-value head into time. Inputs are not scaled: a map that
+    estimates softmax's kernel divides by the root of the head dimension itself.
+    """
+
+    @abstractmethod
+    def queries(self, q: Float[Tensor, "b g t d"]) -> Features: ...
+
+    @abstractmethod
+    def keys(self, k: Keys) -> Features: ...
+
+    @abstractmethod
+    def log_kernel(
+        self, q: Float[Tensor, "b g t d"], k: Keys
+    ) -> Float[Tensor, "b g t s"]:
+        """The logarithm of the kernel that the features estimate, computed exactly."""
+
+
+class AttentionModule(torch.nn.Module, ABC):
+    """Attention with parameters or drawn numbers. Built as `cls(heads, generator, **options)`."""
+
+    @abstractmethod
+    def forward(
+        self,
+        q: Queries,
+        k: Keys,
+        v: Values,
+        *,
+        causal: bool = False,
+        key_padding: KeyPadding | None = None,
+    ) -> Outputs: ...
+
+
+class Mixer(torch.nn.Module, ABC):
+    """A whole token mixer, projections included.
+
+    Built as `cls(d_model, heads, generator, causal=..., **options)`.
+    """
+
+    @abstractmethod
+    def forward(
+        self, x: Float[Tensor, "b t e"], *, key_padding: KeyPadding | None = None
+    ) -> Float[Tensor, "b t e"]: ...
+
+
+class Redraws(ABC):
+    """A part that draws its random numbers anew every `redraw_every` training steps (0: never)."""
+
+    redraw_every: int
+
+    @abstractmethod
+    def redraw(self, generator: torch.Generator) -> None: ...
+
+
+class Calibrates(ABC):
+    """A part that sets itself from the queries and keys of training data, once, before training."""
+
+    wants_calibration: bool
+
+    @abstractmethod
+    def calibrate(
+        self, q: Float[Tensor, "b g t d"], k: Keys, key_padding: KeyPadding | None
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a method can do, as data. Declared: the contract tests it. Undeclared: it raises."""
+
+    causal: bool = False
+    bidirectional: bool = False
+    cross: bool = False
+    """As many queries as one likes against another sequence of keys (never causal)."""
+    key_padding: bool = False
+    stepwise: bool = False
+    """`prefill` and `step` continue a sequence with a state of constant size."""
+    grouped_query: bool = False
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    dtypes: tuple[str, ...] = ("float64", "float32", "bfloat16", "float16")
+    packages: tuple[str, ...] = ()
+    """Import names of optional packages, beyond the core dependencies."""
+    install: str = ""
+    """The command that installs them."""
+
+
+KERNEL_ATTENTION = Capabilities(
+    causal=True,
+    bidirectional=True,
+    cross=True,
+    key_padding=True,
+    stepwise=True,
+    grouped_query=True,
+)
+"""What every feature map gets from the core."""
+
+
+class Option(NamedTuple):
+    """A keyword-only parameter of a method."""
+
+    name: str
+    annotation: Any
+    default: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One way to mix tokens. Exactly one of `feature_map`, `attention`, `mixer` is given."""
+
+    name: str
+    can: Capabilities
+    feature_map: type[FeatureMap] | None = None
+    attention: type[AttentionModule] | Callable[..., Tensor] | None = None
+    mixer: type[Mixer] | None = None
+    same_as: str | None = None
+    """The method whose mathematics this one computes in another way."""
+    role: Literal["method", "floor", "ceiling"] = "method"
+    """Floors and ceilings are added to every run as controls."""
+    family: str = "other"
+    time: str = "?"
+    """Operations as a formula in T (time), m (features), d (head dimension)."""
+    paper: str = ""
+
+    def __post_init__(self) -> None:
+        given = [x is not None for x in (self.feature_map, self.attention, self.mixer)]
+        if sum(given) != 1:
+            raise ValueError(
+                f"method {self.name!r} must give exactly one of feature_map, attention and mixer;"
+                f" it gives {sum(given)}."
+            )
+
+    @property
+    def implementation(self) -> Callable[..., Any]:
+        return self.feature_map or self.attention or self.mixer  # type: ignore[return-value]
+
+    @property
+    def options(self) -> dict[str, Option]:
+        """The keyword-only parameters, by name, in the order written."""
+        reserved = {"causal", "key_padding"}
+        return {
+            p.name: Option(p.name, p.annotation, p.default)
+            for p in inspect.signature(self.implementation).parameters.values()
+            if p.kind is p.KEYWORD_ONLY and p.name not in reserved
+        }

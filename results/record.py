@@ -1,0 +1,194 @@
+"""The record of one trial: identity, outcome, measurements, machine and provenance.
+
+One JSON file per trial. Base units only: seconds, bytes, operations. Samples are kept; summaries are
+computed on reading.
+"""
+
+import hashlib
+import json
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA = 1
+Scalar = bool | int | float | str | None
+Status = Literal[
+    "completed",
+    "unsupported",
+    "unavailable",
+    "failed-gate",
+    "out-of-memory",
+    "timed-out",
+    "diverged",
+    "crashed",
+]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, ser_json_inf_nan="constants"
+    )
+
+
+class Identity(_Frozen):
+    """What makes two trials the same trial."""
+
+    method: str
+    method_options: dict[str, Scalar] = Field(default_factory=dict)
+    """Every option, defaults included, so that a changed default is another trial."""
+    task: str
+    task_version: int
+    preset: str
+    source: str
+    """A source's name, or `release:PATH`."""
+    settings: dict[str, Scalar] = Field(default_factory=dict)
+    """What `--set` changed in the preset."""
+    dtype: str = "float32"
+    seed: int = 0
+    device: str = "cpu"
+    """`cpu`, or the GPU's name."""
+    compile: bool = False
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, 16 hexadecimal digits."""
+        text = json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def file_name(self) -> str:
+        """A readable name that the digest makes unique."""
+        words = (self.method, self.task, self.preset, f"seed{self.seed}")
+        readable = "--".join(re.sub(r"[^A-Za-z0-9]+", "-", word) for word in words)
+        return f"{readable}--{self.digest()}.json"
+
+
+class Proportion(_Frozen):
+    """Successes out of trials, so that the interval can be computed on reading."""
+
+    successes: int
+    trials: int
+
+
+class Measured(_Frozen):
+    """A task's metric on the test split."""
+
+    name: str
+    unit: str
+    higher_is_better: bool
+    value: float
+    proportion: Proportion | None = None
+
+
+class CurvePoint(_Frozen):
+    step: int
+    loss: float
+    learning_rate: float
+
+
+class Evaluation(_Frozen):
+    """On the validation split."""
+
+    step: int
+    loss: float
+    accuracy: float
+
+
+class Training(_Frozen):
+    """How the model got there."""
+
+    curve: list[CurvePoint]
+    evaluations: list[Evaluation]
+    best_step: int
+    """The step whose checkpoint was tested: the best on validation data."""
+    outcomes: str = ""
+    """Base64 of one bit per test example, in the split's order: 1 is right (numpy.packbits)."""
+
+
+class Cost(_Frozen):
+    """The price of the accuracy. Absent where it could not be measured."""
+
+    step_seconds: list[float] = Field(default_factory=list)
+    """One sample a training step, data transfer included, after warm-up."""
+    tokens_per_step: int | None = None
+    peak_memory_bytes: int | None = None
+    """Incremental peak of the trial above the moment before the model was built."""
+    memory_method: str = ""
+    parameters: int | None = None
+    non_embedding_parameters: int | None = None
+    flops_per_step: int | None = None
+    """Forward and backward, 2 per multiply-add."""
+    flops_method: str = ""
+    bytes_moved_per_step: int | None = None
+    """Inputs and outputs of every operation: what would move without any cache or fusion."""
+    state_bytes: int | None = None
+    """Decoding state of all layers for one sequence, measured from its tensors."""
+    collapsed_rows: float | None = None
+    """Share of attention rows whose normaliser underflowed, on validation data."""
+    kernels: list[str] = Field(default_factory=list)
+    """The attention kernels that really ran."""
+
+
+class DataCard(_Frozen):
+    """The data that were really used."""
+
+    title: str
+    what: str
+    stand_in: bool
+    digest: str
+    num_train: int
+    num_validation: int
+    num_test: int
+    num_classes: int
+    vocab_size: int
+    max_time: int
+    majority: Proportion
+    """The most frequent training class, counted on the test split: the floor."""
+
+
+class Machine(_Frozen):
+    name: str
+    """What timings are grouped by: processor or GPU, cores, memory."""
+    processor: str
+    cores: int
+    threads: int
+    memory_bytes: int
+    system: str
+    python: str
+    versions: dict[str, str]
+    gpu: str | None = None
+    gpu_memory_bytes: int | None = None
+    driver: str | None = None
+    clock_hertz: float | None = None
+
+
+class Provenance(_Frozen):
+    commit: str | None
+    dirty: bool | None
+    method_digest: str
+    """SHA-256 of the method's source file and of what it shares with others."""
+    task_digest: str
+    command: str
+    started: str
+    """ISO 8601, UTC."""
+    seconds: float
+    """Duration of the whole trial, data included."""
+
+
+class Record(_Frozen):
+    """Everything known about one trial."""
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    identity: Identity
+    status: Status
+    reason: str = ""
+    """Why it did not complete, in words for a reader; empty when completed."""
+    role: Literal["method", "floor", "ceiling"] = "method"
+    same_as: str | None = None
+    metrics: list[Measured] = Field(default_factory=list)
+    training: Training | None = None
+    cost: Cost | None = None
+    data: DataCard | None = None
+    settings_resolved: dict[str, Scalar] = Field(default_factory=dict)
+    """The whole protocol as run: model, training and data values."""
+    machine: Machine
+    provenance: Provenance
