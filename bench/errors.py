@@ -1,0 +1,14 @@
+"""The one error of the harness that a user caused: printed as a sentence, exit code 2."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UsageError(Exception):
+    """Bad input. The message says what was asked, what is so and what to do."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`Did you mean 'x'?` with a leading space, or nothing where no name is near."""
+    close = difflib.get_close_matches(name, list(known), n=2, cutoff=0.6)
+    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""

@@ -1,0 +1,65 @@
+"""Applies `--set key=value` to a preset: one flat namespace over model, training and data."""
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from bench.errors import UsageError, nearest
+from bench.selector import Scalar, coerce
+from tasks.api import ModelShape, Preset, Training
+
+Part = TypeVar("Part", ModelShape, Training)
+
+
+def known_settings(preset: Preset) -> dict[str, Any]:
+    """Every name that can be set, with its type."""
+    types = typing.get_type_hints(ModelShape) | typing.get_type_hints(Training)
+    return types | {key: type(value) for key, value in preset.data.items()}
+
+
+def apply_settings(preset: Preset, given: Mapping[str, str]) -> tuple[Preset, dict[str, Scalar]]:
+    """The preset with the settings that it knows, and those settings typed.
+
+    Unknown names are left out: another task of the same run may know them.
+    """
+    known = known_settings(preset)
+    applied = {
+        key: coerce(text, known[key], key=key, owner=f"preset {preset.name!r}")
+        for key, text in given.items()
+        if key in known
+    }
+    return (
+        dataclasses.replace(
+            preset,
+            model=_replaced(preset.model, applied),
+            training=_replaced(preset.training, applied),
+            data={**preset.data, **{k: v for k, v in applied.items() if k in preset.data}},
+        ),
+        applied,
+    )
+
+
+def check_settings(given: Mapping[str, str], presets: list[Preset]) -> None:
+    """Raise for a name that no chosen task knows."""
+    known = {name for preset in presets for name in known_settings(preset)}
+    for key in given:
+        if key not in known:
+            raise UsageError(
+                f"No chosen task has a setting {key!r}.{nearest(key, known)}"
+                f" Known: {', '.join(sorted(known))}."
+            )
+
+
+def resolved_settings(preset: Preset) -> dict[str, Scalar]:
+    """The whole protocol as flat values, for the record."""
+    return {
+        **dataclasses.asdict(preset.model),
+        **dataclasses.asdict(preset.training),
+        **preset.data,
+    }
+
+
+def _replaced(part: Part, values: Mapping[str, Scalar]) -> Part:
+    names = {f.name for f in dataclasses.fields(part)}
+    return dataclasses.replace(part, **{k: v for k, v in values.items() if k in names})  # type: ignore[arg-type]
