@@ -1,7 +1,8 @@
 """Finds methods, tasks and suites: in our folders, in entry points, in files and import paths.
 
-A module under `methods/` with a `METHOD`, or under `tasks/` with a `TASK` or a `SUITE`, is registered. A built-in
-that fails to import is our error and is raised; a plug-in that fails is listed as broken and stops nothing.
+A module under `methods/` with a `METHOD`, or under `tasks/` with a `TASK` or a `SUITE`, is
+registered. A built-in that fails to import is our error and is raised; a plug-in that fails is
+listed as broken and stops nothing.
 """
 
 import importlib
@@ -9,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import pkgutil
 import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,10 +119,8 @@ def load_locator(locator: str, kind: Kind) -> Entry[Any]:
         module = _import_file(Path(where)) if where.endswith(".py") else _import(where)
     except UsageError:
         raise
-    except BaseException as error:  # noqa: BLE001
-        # A plug-in's import may raise anything; what it raised is the user's answer.
-        if isinstance(error, KeyboardInterrupt):
-            raise
+    except (Exception, SystemExit) as error:
+        # Foreign code runs here and may raise anything; what it raised is the user's answer.
         raise UsageError(
             f"{where} could not be imported: {type(error).__name__}: {error}. Mend it, then run"
             f" `python -m bench check {where}`."
@@ -179,18 +179,14 @@ def _import(name: str) -> ModuleType:
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise UsageError(f"There is no file {path}. Give the path of a .py file with a METHOD.")
-    name = f"bench_plugin_{path.stem}_{abs(hash(str(path.resolve()))):x}"
-    if name in sys.modules:
-        return sys.modules[name]
+    name = f"bench_plugin_{path.stem}_{zlib.crc32(str(path.resolve()).encode()):x}"
     spec = importlib.util.spec_from_file_location(name, path.resolve())
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
+    # Registered before it runs, as dataclasses and pickle expect.
     sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
+    spec.loader.exec_module(module)
     return module
 
 

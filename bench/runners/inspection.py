@@ -1,0 +1,75 @@
+"""Looks into a model at work: what its attention modules receive, and what their state weighs."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from methods.api import Calibrates, Redraws
+from methods.core.attention import BuiltAttention
+
+
+class Received(NamedTuple):
+    """The inputs of one attention module in one forward pass."""
+
+    module: BuiltAttention
+    q: Tensor
+    k: Tensor
+    causal: bool
+    key_padding: Tensor | None
+
+
+def received(model: nn.Module, forward: Callable[[], object]) -> list[Received]:
+    """What every attention module of the model receives during one forward pass."""
+    seen: list[Received] = []
+
+    def note(module: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> None:
+        assert isinstance(module, BuiltAttention)
+        q, k, *_ = args
+        padding = kwargs.get("key_padding")
+        assert padding is None or isinstance(padding, Tensor)
+        seen.append(Received(module, q.detach(), k.detach(), bool(kwargs.get("causal")), padding))
+
+    hooks = [
+        module.register_forward_pre_hook(note, with_kwargs=True)
+        for module in model.modules()
+        if isinstance(module, BuiltAttention)
+    ]
+    try:
+        with torch.no_grad():
+            forward()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
+
+
+def calibrate(model: nn.Module, forward: Callable[[], object]) -> None:
+    """Let every part that asks for it set itself from one forward pass on training data."""
+    if not any(isinstance(m, Calibrates) and m.wants_calibration for m in model.modules()):
+        return
+    for one in received(model, forward):
+        one.module.calibrate(one.q, one.k, key_padding=one.key_padding)
+
+
+def redraw(model: nn.Module, step: int, generator: torch.Generator) -> None:
+    """Draw anew in every part whose turn it is after this step."""
+    for module in model.modules():
+        if isinstance(module, Redraws) and module.redraw_every and step % module.redraw_every == 0:
+            module.redraw(generator)
+
+
+def collapsed_rows(model: nn.Module, forward: Callable[[], object]) -> float | None:
+    """Share of attention rows whose normaliser underflowed; None where no method has one."""
+    rows = collapsed = 0
+    for one in received(model, forward):
+        normaliser = one.module.normaliser(
+            one.q, one.k, causal=one.causal, key_padding=one.key_padding
+        )
+        if normaliser is None:
+            return None
+        rows += normaliser.numel()
+        tiny = torch.finfo(normaliser.dtype).tiny
+        collapsed += int((~(normaliser >= tiny)).sum())
+    return collapsed / rows if rows else None
