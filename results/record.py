@@ -27,7 +27,11 @@ Status = Literal[
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, ser_json_inf_nan="constants"
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        ser_json_inf_nan="constants",
+        serialize_by_alias=True,
     )
 
 
@@ -58,7 +62,8 @@ class Identity(_Frozen):
     def file_name(self) -> str:
         """A readable name that the digest makes unique."""
         words = (self.method, self.task, self.preset, f"seed{self.seed}")
-        readable = "--".join(re.sub(r"[^A-Za-z0-9]+", "-", word) for word in words)
+        # File systems take names of 255 bytes; the digest tells apart what is cut off.
+        readable = "--".join(re.sub(r"[^A-Za-z0-9]+", "-", word)[:48] for word in words)
         return f"{readable}--{self.digest()}.json"
 
 
