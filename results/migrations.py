@@ -1,0 +1,37 @@
+"""Steps that bring a record of an older schema to the current one, a version at a time."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from results.record import SCHEMA
+
+Document = dict[str, Any]
+Step = Callable[[Document], Document]
+
+STEPS: Mapping[int, Step] = {}
+"""From the version a document has to the step that raises it by one. Schema 1 is the first."""
+
+
+class MigrationError(Exception):
+    """A document cannot be brought to the current schema; the message says why."""
+
+
+def migrate(
+    document: Document, *, steps: Mapping[int, Step] = STEPS, current: int = SCHEMA
+) -> Document:
+    """The same record under the current schema. The argument is left as it was."""
+    version = document.get("schema")
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise MigrationError(f"its schema is {version!r}, which is not a version number")
+    if version > current:
+        raise MigrationError(
+            f"it has schema {version}, newer than the {current} this version reads: update the bench"
+        )
+    document = dict(document)
+    while version < current:
+        if version not in steps:
+            raise MigrationError(f"it has schema {version}, from which no migration is known")
+        document = steps[version](document)
+        version += 1
+        document["schema"] = version
+    return document

@@ -1,0 +1,245 @@
+"""A folder of records, one JSON file a trial, written whole or not at all."""
+
+import contextlib
+import gc
+import os
+import re
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pydantic
+import pydantic_core
+
+from results.migrations import MigrationError, migrate
+from results.record import SCHEMA, Identity, Record
+
+LEFTOVER_SECONDS: Final = 3600.0
+"""A temporary file older than this belongs to no write that is still going on."""
+_DIGEST = re.compile(r"--([0-9a-f]{16})(?![0-9a-f])")
+
+
+class StoreError(Exception):
+    """A record could not be written; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A file that was passed over. Nothing is ever deleted."""
+
+    file: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a folder held: the records, ordered by file name, and the files passed over."""
+
+    records: tuple[Record, ...]
+    problems: tuple[Problem, ...]
+
+
+class Store:
+    """Records by identity. The folder need not exist until something is written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, record: Record) -> Path:
+        """Puts the record on disk, in place of an earlier one of the same identity.
+
+        A reader, and whoever looks after a power cut, sees the whole old file or the whole new one.
+        """
+        target = self.folder / record.identity.file_name()
+        temporary = self.folder / f".{target.stem}.{uuid.uuid4().hex[:8]}.tmp"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                with temporary.open("wb") as file:
+                    file.write(record.model_dump_json(indent=1).encode())
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(target)
+            finally:
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+            _sync_folder(self.folder)
+        except OSError as error:
+            raise StoreError(
+                f"cannot write a record into {str(self.folder)!r}: {error.strerror or error}."
+                " Free some space or choose another folder with --results."
+            ) from error
+        return target
+
+    def read(self, *, curves: bool = True) -> Reading:
+        """Every record, and a problem for every file that is none.
+
+        `curves=False` drops loss curves and evaluations, which are most of a record's memory.
+        """
+        problems = list(self._leftovers())
+        found: list[tuple[str, Record]] = []
+        with _paused_garbage_collection():
+            for path in self._files():
+                record = _load(path)
+                if isinstance(record, Record):
+                    found.append((path.name, record if curves else _without_curves(record)))
+                else:
+                    problems.append(record)
+        records, duplicates = _newest(found)
+        problems.extend(duplicates)
+        return Reading(records=records, problems=tuple(sorted(problems, key=lambda p: p.file)))
+
+    def find(self, identity: Identity) -> Record | None:
+        """The record of this trial, whatever its status; a damaged file counts as none."""
+        return self.find_all([identity]).get(identity.digest())
+
+    def has(self, identity: Identity) -> bool:
+        """Whether a sound record of this trial is here, whatever its status."""
+        return self.find(identity) is not None
+
+    def find_all(self, identities: Iterable[Identity]) -> Mapping[str, Record]:
+        """The records of those of these trials that are here, by digest.
+
+        Lists the folder once and opens only files whose names carry a wanted digest.
+        """
+        wanted = {identity.digest() for identity in identities}
+        found: list[tuple[str, Record]] = []
+        for path in self._files():
+            digests = set(_DIGEST.findall(path.name)) & wanted
+            record = _load(path) if digests else None
+            if isinstance(record, Record):
+                found.append((path.name, record))
+        return {record.identity.digest(): record for record in _newest(found)[0]}
+
+    def _files(self) -> list[Path]:
+        if not self.folder.is_dir():
+            return []
+        return sorted(path for path in self.folder.glob("*.json") if not path.name.startswith("."))
+
+    def _leftovers(self) -> Iterator[Problem]:
+        if not self.folder.is_dir():
+            return
+        for path in self.folder.glob(".*.tmp"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
+                    yield Problem(
+                        file=path.name,
+                        reason="left behind by a run that was killed while writing;"
+                        " it can be deleted",
+                    )
+
+
+def _load(path: Path) -> Record | Problem:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return Problem(file=path.name, reason=f"cannot be read: {error.strerror or error}")
+    try:
+        record = Record.model_validate_json(content)
+    except pydantic.ValidationError as error:
+        return _load_slowly(path.name, content, error)
+    if record.schema_ != SCHEMA:
+        return _load_slowly(path.name, content, None)
+    digests = _DIGEST.findall(path.name)
+    if digests and record.identity.digest() not in digests:
+        return Problem(file=path.name, reason="holds another trial than its name says")
+    return record
+
+
+def _load_slowly(
+    name: str, content: bytes, error: pydantic.ValidationError | None
+) -> Record | Problem:
+    """A record of an older schema, or what is wrong with this file."""
+    try:
+        document = pydantic_core.from_json(content)
+    except ValueError:
+        return Problem(file=name, reason="is not whole JSON: truncated, or not a record")
+    if not isinstance(document, dict) or not {"schema", "identity"} <= document.keys():
+        return Problem(file=name, reason="is not a record of this bench")
+    try:
+        migrated = migrate(document)
+    except MigrationError as failure:
+        return Problem(file=name, reason=f"cannot be used: {failure}")
+    if document["schema"] != SCHEMA:
+        try:
+            return Record.model_validate_json(pydantic_core.to_json(migrated))
+        except pydantic.ValidationError as failure:
+            error = failure
+    return Problem(file=name, reason=f"does not fit schema {SCHEMA}: {_first(error)}")
+
+
+def _first(error: pydantic.ValidationError | None) -> str:
+    if error is None:
+        return "its version is unknown"
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return f"{field}: {first['msg']}" if field else first["msg"]
+
+
+def _newest(
+    found: list[tuple[str, Record]],
+) -> tuple[tuple[Record, ...], list[Problem]]:
+    """One record an identity, and a problem for each file that a newer one outranks."""
+    kept: dict[str, tuple[str, Record]] = {}
+    problems = []
+    for name, record in found:
+        digest = record.identity.digest()
+        rival = kept.get(digest)
+        kept[digest] = (name, record)
+        if rival is None:
+            continue
+        if _rank(*rival) > _rank(name, record):
+            kept[digest] = rival
+            rival = (name, record)
+        problems.append(
+            Problem(file=rival[0], reason=f"is the same trial as {kept[digest][0]}, which is used")
+        )
+    return tuple(record for _, record in kept.values()), problems
+
+
+def _rank(name: str, record: Record) -> tuple[datetime, bool]:
+    """The later start wins; of two copies the one under its own name."""
+    try:
+        started = datetime.fromisoformat(record.provenance.started)
+    except ValueError:
+        started = datetime.min
+    if started.tzinfo is None:
+        started = started.replace(tzinfo=UTC)
+    return started, name == record.identity.file_name()
+
+
+def _without_curves(record: Record) -> Record:
+    if record.training is None:
+        return record
+    training = record.training.model_copy(update={"curve": [], "evaluations": []})
+    return record.model_copy(update={"training": training})
+
+
+@contextlib.contextmanager
+def _paused_garbage_collection() -> Iterator[None]:
+    """Records hold no cycles; scanning them again and again takes longer than reading them."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the new name itself durable, where the system can."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
