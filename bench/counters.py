@@ -1,0 +1,178 @@
+"""What a call costs on paper: floating-point operations, bytes moved, attention kernels.
+
+Conventions, stated once. Only matrix products, convolutions and fused attention count, 2 for a
+multiply-add, as in every published count; elementwise work, reductions and softmax do not. A fused attention kernel counts 2 B H T S (d + v) forward and 2.5 times that backward, whole
+rectangle even when causal, as torch counts it: so the fused and the readable implementation of the
+same mathematics have the same number. Only `analytic_attention_flops` halves what is causal.
+"""
+
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+TORCH_OPERATIONS = "torch operations"
+"""The kernel of a method that is written in ordinary tensor operations."""
+
+_aten = torch.ops.aten
+_TORCH_NAMESPACES = frozenset({"aten", "prims", "prim", "rngprims", "profiler", "c10d"})
+_ATTENTION_WORDS = ("scaled_dot_product", "flash", "efficient_attention", "flex_attention")
+_FREE = re.compile(
+    r"(new_)?empty(_like|_strided)?|_unsafe_view|_fused_sdp_choice|device|layout"
+    r"|(sym_)?(size|stride|numel|storage_offset|is_contiguous)|dim|is_same_size"
+)
+"""They read and write no element, whatever their schema says."""
+_UNKNOWN_WORDS = ("linalg_", "_fft_", "_cdist", "rnn", "lstm", "gru", "_int_mm", "grouped_mm")
+"""Parts of names of torch's own operations that do matrix-like work without a formula here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What one call did, forward and backward if it ran both."""
+
+    flops: int
+    bytes_moved: int
+    """Tensors in and out of every operation that is not a view: an upper bound, without any cache
+    or fusion. A broadcast tensor counts as it lies in memory; a lookup counts its whole table."""
+    kernels: tuple[str, ...]
+    """Attention kernels in the order first seen; a backward goes by its forward's name."""
+    blind: tuple[str, ...]
+    """Operations whose work `flops` lacks: where there are any, an analytic count is needed."""
+
+
+def count_call(fn: Callable[[], object]) -> Counts:
+    """Run `fn` once, eagerly, and count every operation that reaches torch's dispatcher.
+
+    What is launched past the dispatcher (an extension without registered operations, a bare Triton
+    kernel) cannot be seen: for such a method, count analytically.
+    """
+    tally = _Tally()
+    with tally:
+        fn()
+    return Counts(
+        flops=tally.flops,
+        bytes_moved=tally.bytes_moved,
+        kernels=tuple(tally.kernels) or (TORCH_OPERATIONS,),
+        blind=tuple(tally.blind),
+    )
+
+
+class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sees every operation below autograd, so a backward pass is counted by what it runs."""
+
+    supports_higher_order_operators = True
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops = 0
+        self.bytes_moved = 0
+        self.kernels: dict[str, None] = {}
+        self.blind: dict[str, None] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        formula = _formulas().get(getattr(func, "overloadpacket", func))
+        if formula is None and isinstance(func, torch._ops.OpOverload):
+            # In inference mode composite operations arrive whole.
+            with self:
+                out = func.decompose(*args, **kwargs)
+            if out is not NotImplemented:
+                return out
+        out = func(*args, **kwargs)
+        name = func.name().split("::")[-1].split(".")[0]
+        if formula is not None:
+            self.flops += int(formula(*args, **kwargs, out_val=out))
+        self._note(func.namespace, name, known=formula is not None)
+        if not _FREE.fullmatch(name) and not getattr(func, "is_view", False):
+            self.bytes_moved += sum(map(_num_bytes, pytree.tree_leaves((args, kwargs, out))))
+        return out
+
+    def _note(self, namespace: str, name: str, *, known: bool) -> None:
+        foreign = namespace not in _TORCH_NAMESPACES
+        attention = any(word in name for word in _ATTENTION_WORDS)
+        if foreign or attention:
+            self.kernels[f"{namespace}.{name}".removesuffix("_backward")] = None
+        if not known and (foreign or attention or any(word in name for word in _UNKNOWN_WORDS)):
+            self.blind[f"{namespace}.{name}"] = None
+
+
+def _num_bytes(leaf: object) -> int:
+    if not isinstance(leaf, Tensor):
+        return 0
+    return min(leaf.numel() * leaf.element_size(), leaf.untyped_storage().nbytes())
+
+
+@functools.cache
+def _formulas() -> dict[Any, Callable[..., int]]:
+    """Torch's formulas, and ours for what it does not know."""
+    ours = {
+        _aten.mv: _product(0),
+        _aten.addmv: _product(1),
+        _aten.dot: _product(0),
+        _aten.vdot: _product(0),
+        _aten.addbmm: _product(1),
+        _aten._int_mm: _product(0),
+        _aten._addmm_activation: _product(1),
+    }
+    fused = flop_registry[_aten._scaled_dot_product_flash_attention]
+    fused_backward = flop_registry[_aten._scaled_dot_product_flash_attention_backward]
+    for name in ("flash_attention_for_cpu", "fused_attention_overrideable"):
+        ours[getattr(_aten, f"_scaled_dot_product_{name}")] = fused
+        ours[getattr(_aten, f"_scaled_dot_product_{name}_backward")] = fused_backward
+    return {**flop_registry, **ours}
+
+
+def _product(left: int) -> Callable[..., int]:
+    """The work of a product whose left factor is argument `left`, its right factor the next."""
+
+    def work(*args: Tensor, **_: object) -> int:
+        right = args[left + 1]
+        return 2 * args[left].numel() * (right.shape[-1] if right.dim() > 1 else 1)
+
+    return work
+
+
+def analytic_attention_flops(
+    kind: Literal["exact", "linear"],
+    *,
+    batch: int,
+    heads: int,
+    query_time: int,
+    key_time: int,
+    head_dim: int,
+    value_dim: int,
+    num_features: int = 0,
+    causal: bool = False,
+    chunk: int = 0,
+    backward: bool = False,
+) -> int:
+    """Attention alone, by its formula, for kernels whose work cannot be counted.
+
+    exact: 2 B H T S (d + v), half of it if causal. linear, with m features: 2 d m to project each
+    query and each key, 2 m v to write each key into the state, 2 m v to read it for each query, and
+    if causal in chunks of c another c (m + v) a query within its chunk. `backward` adds the
+    backward pass: 2.5 times the forward where the scores are computed again (exact), twice where
+    each product has two gradients (linear). To stand beside a counted causal call, which is never
+    halved, ask for `causal=False`.
+    """
+    if kind == "exact":
+        forward = 2 * batch * heads * query_time * key_time * (head_dim + value_dim)
+        forward = forward // 2 if causal else forward
+        return forward + (forward * 5 // 2 if backward else 0)
+    if num_features < 1:
+        raise ValueError(
+            f"linear attention needs num_features of 1 or more to be counted, got {num_features}."
+        )
+    within_chunk = chunk * (num_features + value_dim) if causal else 0
+    a_token = 2 * num_features * (head_dim + value_dim)
+    forward = batch * heads * ((query_time + key_time) * a_token + query_time * within_chunk)
+    return forward * (3 if backward else 1)
