@@ -1,7 +1,7 @@
 """What the author of a method imports: shapes, capabilities, the three rungs and `Method`.
 
-Layout is always `[batch, heads, time, dim]`. Einsum letters: b batch, h query heads, g key-value heads,
-t query time, s key time, d head dimension, v value dimension, f features.
+Layout is always `[batch, heads, time, dim]`. Einsum letters: b batch, h query heads, g key-value
+heads, t query time, s key time, d head dimension, v value dimension, f features.
 """
 
 import inspect
@@ -64,9 +64,7 @@ class FeatureMap(torch.nn.Module, ABC):
     def keys(self, k: Keys) -> Features: ...
 
     @abstractmethod
-    def log_kernel(
-        self, q: Float[Tensor, "b g t d"], k: Keys
-    ) -> Float[Tensor, "b g t s"]:
+    def log_kernel(self, q: Float[Tensor, "b g t d"], k: Keys) -> Float[Tensor, "b g t s"]:
         """The logarithm of the kernel that the features estimate, computed exactly."""
 
 

@@ -1,0 +1,100 @@
+"""What a method declares that it can do, enforced: what it does not declare raises."""
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from methods.api import Heads, KeyPadding, Method, MissingDependencyError, UnsupportedError
+
+
+def missing_packages(method: Method) -> list[str]:
+    """The import names that the method needs and that are not installed."""
+    return [name for name in method.can.packages if importlib.util.find_spec(name) is None]
+
+
+def require_packages(method: Method) -> None:
+    if missing := missing_packages(method):
+        raise MissingDependencyError(
+            f"{method.name} needs {', '.join(missing)}, not installed here."
+            f" Install with: {method.can.install or 'pip install ' + ' '.join(missing)}"
+        )
+
+
+def require_options(method: Method, options: Mapping[str, Any]) -> None:
+    """Unknown names, and options without a default that were not given, are errors."""
+    known = method.options
+    for name in options:
+        if name not in known:
+            rest = f"It has {', '.join(known)}." if known else "It has none."
+            raise ValueError(f"{method.name} has no option {name!r}. {rest}")
+
+
+def require_grouping(method: Method, heads: Heads) -> None:
+    if heads.num_kv_heads < 1 or heads.num_heads % heads.num_kv_heads:
+        raise ValueError(
+            f"{heads.num_heads} query heads cannot share {heads.num_kv_heads} key-value heads"
+            " evenly: choose a divisor."
+        )
+    if heads.num_kv_heads != heads.num_heads and not method.can.grouped_query:
+        raise UnsupportedError(
+            f"{method.name} cannot share key-value heads among query heads."
+            f" Give it {heads.num_heads} key-value heads, or choose another method."
+        )
+
+
+def require_direction(method: Method, causal: bool) -> None:
+    if causal and not method.can.causal:
+        raise UnsupportedError(
+            f"{method.name} cannot be causal: its outputs depend on later positions."
+            " Choose a bidirectional task, or another method."
+        )
+    if not causal and not method.can.bidirectional:
+        raise UnsupportedError(
+            f"{method.name} is only causal: it cannot see later positions."
+            " Choose a causal task, or another method."
+        )
+
+
+def require_padding(method: Method, key_padding: KeyPadding | None) -> None:
+    if key_padding is not None and not method.can.key_padding:
+        raise UnsupportedError(
+            f"{method.name} cannot mask padded keys."
+            " Choose a task without padding, or another method."
+        )
+
+
+def require_stepwise(method: Method) -> None:
+    if not method.can.stepwise:
+        raise UnsupportedError(
+            f"{method.name} cannot continue a sequence step by step with a state of constant size."
+            " Give it the whole sequence, or choose another method."
+        )
+
+
+def require_tensor(method: Method, x: Tensor) -> None:
+    dtype = str(x.dtype).removeprefix("torch.")
+    if dtype not in method.can.dtypes:
+        raise UnsupportedError(
+            f"{method.name} does not run in {dtype}. Choose one of {', '.join(method.can.dtypes)}."
+        )
+    if x.device.type not in method.can.devices:
+        raise UnsupportedError(
+            f"{method.name} does not run on {x.device.type}."
+            f" Choose one of {', '.join(method.can.devices)}."
+        )
+
+
+def require_times(method: Method, query_time: int, key_time: int, causal: bool) -> None:
+    if query_time == key_time:
+        return
+    if causal:
+        raise ValueError(
+            f"causal attention needs as many queries as keys; {query_time} and {key_time} came."
+        )
+    if not method.can.cross:
+        raise UnsupportedError(
+            f"{method.name} cannot attend across sequences: {query_time} queries met {key_time}"
+            " keys. Give it both from one sequence, or choose another method."
+        )
