@@ -1,0 +1,63 @@
+"""The command line. Commands are loaded when they are called, so that help is quick and free of torch."""
+
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+from cyclopts import App, CycloptsError
+
+from bench.errors import UsageError
+
+HELP = """Compare attention methods on the same data, with the same stopwatch, with error bars.
+
+Examples:
+
+    python -m bench run --methods darkformer performer --task lra
+
+    python -m bench compare --against published
+
+    python -m bench check ./my_attention.py
+"""
+
+COMMANDS = {
+    "run": "Train and measure methods on tasks, and record every trial.",
+    "plan": "Show what a run would do, without doing it.",
+    "list": "List methods, tasks, suites or presets.",
+    "check": "Run the contract on a method: a registered one, a file or an import path.",
+    "compare": "Show recorded results as a table of methods against tasks.",
+    "doctor": "Show this machine, its packages, and what is unavailable here and why.",
+}
+
+
+def build_app() -> App:
+    """The application with every command, none of them imported."""
+    app = App(
+        name="python -m bench",
+        help=HELP,
+        help_format="markdown",
+        version=_version,
+        result_action="return_value",
+    )
+    for name, help_text in COMMANDS.items():
+        app.command(f"bench.cli.{name}:{name}_command", name=name, help=help_text)
+    return app
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 something failed, 2 bad input, 130 stopped."""
+    try:
+        code = build_app()(exit_on_error=False, print_error=False)
+    except (UsageError, CycloptsError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        code = 2
+    except BrokenPipeError:
+        # The reader of a pipe, such as `head`, has seen enough.
+        sys.stderr.close()
+        code = 0
+    sys.exit(code or 0)
+
+
+def _version() -> str:
+    try:
+        return version("attention-bench")
+    except PackageNotFoundError:
+        return "not installed"

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from methods.api import Calibrates, Redraws
 from methods.core.attention import BuiltAttention
+from methods.core.multihead import state_bytes
 
 
 class Received(NamedTuple):
@@ -16,6 +17,7 @@ class Received(NamedTuple):
     module: BuiltAttention
     q: Tensor
     k: Tensor
+    v: Tensor
     causal: bool
     key_padding: Tensor | None
 
@@ -26,10 +28,10 @@ def received(model: nn.Module, forward: Callable[[], object]) -> list[Received]:
 
     def note(module: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> None:
         assert isinstance(module, BuiltAttention)
-        q, k, *_ = args
+        q, k, v = (x.detach() for x in args)
         padding = kwargs.get("key_padding")
         assert padding is None or isinstance(padding, Tensor)
-        seen.append(Received(module, q.detach(), k.detach(), bool(kwargs.get("causal")), padding))
+        seen.append(Received(module, q, k, v, bool(kwargs.get("causal")), padding))
 
     hooks = [
         module.register_forward_pre_hook(note, with_kwargs=True)
@@ -73,3 +75,14 @@ def collapsed_rows(model: nn.Module, forward: Callable[[], object]) -> float | N
         tiny = torch.finfo(normaliser.dtype).tiny
         collapsed += int((~(normaliser >= tiny)).sum())
     return collapsed / rows if rows else None
+
+
+def decoding_state_bytes(model: nn.Module, forward: Callable[[], object]) -> int | None:
+    """Bytes of all layers' decoding state for one sequence, measured; None where it has none."""
+    total = 0
+    for one in received(model, forward):
+        if not one.module.method.can.stepwise:
+            return None
+        _, state = one.module.prefill(one.q[:1], one.k[:1], one.v[:1])
+        total += state_bytes(state)
+    return total or None

@@ -17,7 +17,7 @@ def learning_rate(plan: Training, step: int) -> float:
         return plan.learning_rate * ramp / math.sqrt(max(step, warmup, 1))
     if step <= warmup:
         return plan.learning_rate * step / warmup
-    done = (step - warmup) / max(1, plan.steps - warmup)
+    done = (step - 1 - warmup) / max(1, plan.steps - warmup)
     if plan.schedule == "linear":
         return plan.learning_rate * (1 - done)
     if plan.schedule == "cosine":

@@ -102,9 +102,9 @@ def train(
         batch = next(batches)
         rate = learning_rate(plan, step)
         loss = training_step(model, batch, optimiser, scaler, rate, plan.clip_norm, dtype)
+        redraw(model, step, generator)
         clock.stop()
         tokens += batch.num_tokens
-        redraw(model, step, generator)
         watch.after(step, loss, rate)
     watch.restore_best()
     return Trained(
@@ -209,9 +209,7 @@ class _Watch:
         better = not self.evaluations or outcome.accuracy > max(
             e.accuracy for e in self.evaluations
         )
-        self.evaluations.append(
-            Evaluation(step=step, loss=outcome.loss, accuracy=outcome.accuracy)
-        )
+        self.evaluations.append(Evaluation(step=step, loss=outcome.loss, accuracy=outcome.accuracy))
         if better:
             self.best_step = step
             self._best = copy.deepcopy(self._model.state_dict())

@@ -1,0 +1,89 @@
+"""`bench check`: the contract on one method or on all."""
+
+import json
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.markup import escape
+
+from bench.cli.selection import find_method, is_installed
+from bench.compatibility import method_problem
+from bench.registry import load_registry
+from methods.core.testing import LawResult, check_method
+
+
+def check_command(
+    *methods: str,
+    device: str = "cpu",
+    json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Run the contract on a method: a registered one, a file or an import path.
+
+    Every law is named, with what was seen where it is broken. Exit code 1 if any is.
+
+    Examples:
+
+        python -m bench check performer
+
+        python -m bench check ./my_attention.py
+
+        python -m bench check my_package.attention:METHOD darkformer:rank=8
+
+    Parameters
+    ----------
+    methods:
+        What to check; nothing: every registered method.
+    device:
+        Where to compute: cpu, cuda or cuda:N.
+    json_:
+        Print the outcomes as JSON.
+    """
+    registry = load_registry(("METHOD",))
+    console = Console()
+    report: dict[str, list[LawResult] | str] = {}
+    for text in methods or tuple(registry.methods):
+        chosen = find_method(text, registry)
+        method = chosen.entry.value
+        problem = method_problem(
+            method, device=device, dtype="float32", is_installed=is_installed
+        )
+        if problem is not None:
+            report[text] = problem.reason
+            continue
+        namesake = registry.method(method.same_as).value if method.same_as else None
+        report[text] = check_method(
+            method, options=chosen.options, device=device, namesake=namesake
+        )
+        if not json_:
+            _show(console, text, report[text])
+    if json_:
+        print(json.dumps({k: _plain(v) for k, v in report.items()}, indent=2))
+    broken = [
+        text for text, laws in report.items() if not isinstance(laws, str) and _failed(laws)
+    ]
+    return 1 if broken else 0
+
+
+def _failed(laws: list[LawResult]) -> list[LawResult]:
+    return [law for law in laws if not law.passed and not law.skipped]
+
+
+def _show(console: Console, name: str, laws: list[LawResult] | str) -> None:
+    if isinstance(laws, str):
+        console.print(f"[bold]{escape(name)}[/]: unavailable. {escape(laws)}")
+        return
+    verdict = "[red]breaks the contract[/]" if _failed(laws) else "[green]keeps the contract[/]"
+    console.print(f"[bold]{escape(name)}[/] {verdict}")
+    for law in laws:
+        mark = "[dim]-[/]" if law.skipped else "[green]ok[/]" if law.passed else "[red]NO[/]"
+        detail = law.skipped or law.detail
+        console.print(f"  {mark:2} {law.law}" + (f": {escape(detail)}" if detail else ""))
+
+
+def _plain(laws: list[LawResult] | str) -> object:
+    if isinstance(laws, str):
+        return {"unavailable": laws}
+    return [
+        {"law": x.law, "passed": x.passed, "skipped": x.skipped, "detail": x.detail} for x in laws
+    ]

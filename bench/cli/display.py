@@ -1,0 +1,153 @@
+"""Shows a run at work: bars in a terminal, plain lines elsewhere. Everything goes to stderr."""
+
+import time
+from types import TracebackType
+from typing import Protocol
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from bench.plan import Trial
+from bench.runners.train import Progress as Step
+from results.record import Record
+
+LINE_EVERY = 30.0
+"""Seconds between two lines about one long trial, where there is no terminal."""
+
+
+class Display(Protocol):
+    """What the run tells as it goes on."""
+
+    def __enter__(self) -> "Display": ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def started(self, trial: Trial) -> None: ...
+
+    def step(self, progress: Step) -> None: ...
+
+    def finished(self, record: Record) -> None: ...
+
+
+def make_display(num_trials: int) -> Display:
+    """Bars where stderr is a terminal, lines where it is not."""
+    console = Console(stderr=True)
+    return Bars(console, num_trials) if console.is_terminal else Lines(console, num_trials)
+
+
+class Bars:
+    """One bar for the whole run and one for the current trial, with loss, rate and time left."""
+
+    def __init__(self, console: Console, num_trials: int) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._whole = self._bars.add_task("trials", total=num_trials, note="")
+        self._current: TaskID | None = None
+        self._began = 0.0
+
+    def __enter__(self) -> "Bars":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def started(self, trial: Trial) -> None:
+        self._current = self._bars.add_task(escape(_name(trial)), total=None, note="starting")
+
+    def step(self, progress: Step) -> None:
+        assert self._current is not None
+        if progress.phase != "train":
+            self._began = time.monotonic()
+            self._bars.update(self._current, note=progress.phase)
+            return
+        note = f"{progress.phase}, loss {progress.loss:.3f}, {_rate(progress, self._began)}"
+        self._bars.update(
+            self._current, completed=progress.step, total=progress.steps, note=note
+        )
+
+    def finished(self, record: Record) -> None:
+        assert self._current is not None
+        self._bars.remove_task(self._current)
+        self._bars.console.print(_line(record))
+        self._bars.advance(self._whole)
+
+
+class Lines:
+    """A line for every finished trial, and one every half minute for a long one."""
+
+    def __init__(self, console: Console, num_trials: int) -> None:
+        self._console = console
+        self._num_trials = num_trials
+        self._done = 0
+        self._spent = 0.0
+        self._trial: Trial | None = None
+        self._began = self._last = 0.0
+
+    def __enter__(self) -> "Lines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def started(self, trial: Trial) -> None:
+        self._trial = trial
+        self._began = self._last = time.monotonic()
+
+    def step(self, progress: Step) -> None:
+        now = time.monotonic()
+        if progress.phase != "train" or now - self._last < LINE_EVERY:
+            return
+        assert self._trial is not None
+        self._last = now
+        left = (now - self._began) / progress.step * (progress.steps - progress.step)
+        self._print(
+            f"{escape(_name(self._trial))}: step {progress.step} of {progress.steps},"
+            f" loss {progress.loss:.3f}, {_rate(progress, self._began)}, {left:.0f} s left"
+        )
+
+    def finished(self, record: Record) -> None:
+        self._done += 1
+        self._spent += time.monotonic() - self._began
+        left = self._spent / self._done * (self._num_trials - self._done)
+        self._print(f"{_line(record)} ({left:.0f} s left)")
+
+    def _print(self, text: str) -> None:
+        self._console.print(f"\\[{self._done}/{self._num_trials}] {text}", soft_wrap=True)
+
+
+def _name(trial: Trial) -> str:
+    identity = trial.identity
+    return f"{identity.task} {identity.method} seed {identity.seed}"
+
+
+def _rate(progress: Step, began: float) -> str:
+    return f"{progress.step / max(1e-9, time.monotonic() - began):.1f} steps/s"
+
+
+def _line(record: Record) -> str:
+    identity = record.identity
+    name = escape(f"{identity.task} {identity.method} seed {identity.seed}")
+    if record.status != "completed":
+        return f"{name}: [yellow]{record.status}[/]. {escape(record.reason)}"
+    metric = record.metrics[0]
+    return f"{name}: {metric.name} {metric.value:.3f} in {record.provenance.seconds:.1f} s"

@@ -1,0 +1,121 @@
+"""`bench list`: what is registered."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bench.cli.selection import is_installed
+from bench.compatibility import method_problem
+from bench.registry import Registry, load_registry
+from bench.selector import describe
+
+Row = Mapping[str, str]
+
+
+def list_command(
+    what: Literal["methods", "tasks", "suites", "presets"] = "methods",
+    *,
+    json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """List methods, tasks, suites or presets.
+
+    Examples:
+
+        python -m bench list methods
+
+        python -m bench list presets --json
+
+    Parameters
+    ----------
+    what:
+        What to list.
+    json_:
+        Print as JSON.
+    """
+    registry = load_registry()
+    rows = {
+        "methods": _methods,
+        "tasks": _tasks,
+        "suites": _suites,
+        "presets": _presets,
+    }[what](registry)
+    if json_:
+        print(json.dumps(rows, indent=2))
+        return 0
+    if rows:
+        table = Table(*rows[0], box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row.values()))
+        Console().print(table)
+    for broken in registry.broken:
+        Console(stderr=True).print(f"broken plug-in {broken.locator}: {escape(broken.reason)}")
+    return 0
+
+
+def _methods(registry: Registry) -> list[Row]:
+    rows = []
+    for name, entry in sorted(registry.methods.items()):
+        method = entry.value
+        problem = method_problem(
+            method, device="cpu", dtype="float32", is_installed=is_installed
+        )
+        can = [c for c in ("causal", "bidirectional", "cross", "key_padding", "stepwise",
+                           "grouped_query") if getattr(method.can, c)]  # fmt: skip
+        options = [f"{o.name}={o.default} ({describe(o.annotation)})" for o in method.options.values()]
+        rows.append(
+            {
+                "name": name,
+                "what": entry.title,
+                "family": method.family + (f", same as {method.same_as}" if method.same_as else ""),
+                "time": method.time,
+                "can": " ".join(can),
+                "options": ", ".join(options),
+                "paper": method.paper,
+                "here": "available" if problem is None else problem.reason,
+            }
+        )
+    return rows
+
+
+def _tasks(registry: Registry) -> list[Row]:
+    return [
+        {
+            "name": name,
+            "title": entry.value.title,
+            "version": str(entry.value.version),
+            "sources": "; ".join(
+                f"{s.name}: {s.title}" + (" (stand-in)" if s.stand_in else "")
+                for s in entry.value.sources
+            ),
+            "presets": " ".join(p.name for p in entry.value.presets),
+        }
+        for name, entry in sorted(registry.tasks.items())
+    ]
+
+
+def _suites(registry: Registry) -> list[Row]:
+    return [
+        {"name": name, "title": entry.value.title, "tasks": " ".join(entry.value.tasks)}
+        for name, entry in sorted(registry.suites.items())
+    ]
+
+
+def _presets(registry: Registry) -> list[Row]:
+    return [
+        {
+            "task": name,
+            "preset": preset.name,
+            "source": preset.source,
+            "length": str(preset.max_time),
+            "model": f"{preset.model.num_layers} x {preset.model.d_model}",
+            "steps": f"{preset.training.steps} x {preset.training.batch_size}",
+            "note": preset.note,
+        }
+        for name, entry in sorted(registry.tasks.items())
+        for preset in entry.value.presets
+    ]

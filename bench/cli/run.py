@@ -1,0 +1,154 @@
+"""`bench run`: the main job."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from bench.cli.display import make_display
+from bench.cli.plan import done_in, show_plan
+from bench.cli.selection import Selection, plan_selection
+from bench.errors import UsageError
+from bench.executors.local import Job, LocalExecutor
+from bench.plan import Plan, Trial
+from bench.provenance import command_line
+from reports.table import render
+from results.record import Record
+from results.store import Store, StoreError
+
+Flag = Parameter(negative=())
+FAILED = ("failed-gate", "out-of-memory", "timed-out", "diverged", "crashed")
+
+
+def run_command(
+    selection: Selection,
+    *,
+    results: Annotated[Path, Parameter(name="--results")] = Path("bench-results"),
+    rerun: Annotated[bool, Flag] = False,
+    time_limit: float | None = None,
+    memory_limit: float | None = None,
+    threads: int | None = None,
+    cache: Path | None = None,
+    dry_run: Annotated[bool, Flag] = False,
+    json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Train and measure methods on tasks, and record every trial.
+
+    What is on record is not run again, so a run that was stopped goes on where it was. Exit codes:
+    0 all is well, 1 a trial failed, 2 bad input, 130 stopped by Ctrl-C.
+
+    Examples:
+
+        python -m bench run --methods darkformer performer --task lra
+
+        python -m bench run --methods performer:num_features=64,orthogonal=false --task lra/listops
+        --preset small --seeds 0 1 2
+
+        python -m bench run --methods ./my_attention.py --task lra/image --set steps=500
+
+    Parameters
+    ----------
+    results:
+        The folder of records, one file a trial.
+    rerun:
+        Run what is on record too, and replace it.
+    time_limit:
+        Seconds that a trial may take.
+    memory_limit:
+        GiB that a trial may take.
+    threads:
+        Threads that torch may use in a trial.
+    cache:
+        A folder for generated data; default: the user's cache folder.
+    dry_run:
+        Show the plan and stop.
+    json_:
+        Print the records of this run as JSON instead of a table.
+    """
+    cache = cache or _user_cache()
+    plan = plan_selection(selection, cache)
+    store = Store(results)
+    done = set() if rerun else done_in(store, plan)
+    if dry_run:
+        show_plan(plan, done, as_json=json_)
+        return 0
+    todo = [t for t in plan.trials if t.identity.digest() not in done]
+    job = Job(
+        command=command_line(),
+        cache=cache,
+        time_limit=time_limit,
+        memory_limit=None if memory_limit is None else int(memory_limit * 2**30),
+        threads=threads,
+    )
+    try:
+        store.check_writable()
+        stopped = not _run_all(todo, store, job)
+    except StoreError as error:
+        raise UsageError(str(error)) from error
+    return _conclude(plan, todo, store, stopped=stopped, as_json=json_)
+
+
+def _run_all(todo: list[Trial], store: Store, job: Job) -> bool:
+    """Whether every trial was run; False when the user stopped it."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with LocalExecutor(job) as executor, make_display(len(todo)) as display:
+            for trial in todo:
+                display.started(trial)
+                record = executor.run(trial, display.step)
+                store.write(record)
+                display.finished(record)
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def _interrupt(*_: object) -> None:
+    # A scheduler's SIGTERM ends a run as cleanly as Ctrl-C does.
+    raise KeyboardInterrupt
+
+
+def _conclude(
+    plan: Plan, todo: list[Trial], store: Store, *, stopped: bool, as_json: bool
+) -> int:
+    found = store.find_all(t.identity for t in plan.trials)
+    records = list(found.values())
+    if stopped:
+        print(
+            f"Stopped. {len(records)} of {len(plan.trials)} trials are on record in"
+            f" {store.folder}; the same command goes on from there.",
+            file=sys.stderr,
+        )
+        return 130
+    if as_json:
+        print(json.dumps([r.model_dump(mode="json", by_alias=True) for r in records], indent=2))
+    else:
+        render_to_terminal(records)
+        _remark(plan, todo, records, store)
+    return 1 if any(r.status in FAILED for r in records) else 0
+
+
+def render_to_terminal(records: list[Record]) -> None:
+    """The comparison table of these records."""
+    print(render(records, "table"))
+
+
+def _remark(plan: Plan, todo: list[Trial], records: list[Record], store: Store) -> None:
+    old = len(plan.trials) - len(todo)
+    if old:
+        print(f"{old} of {len(plan.trials)} trials were on record; --rerun replaces them.")
+    if plan.trials and plan.trials[0].preset.name == "quick":
+        print(
+            "Preset quick is a smoke test: differences mean little. --preset small learns"
+            " something real."
+        )
+    print(f"{len(records)} records are in {store.folder}. `python -m bench compare` shows all.")
+
+
+def _user_cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "attention-bench"

@@ -1,0 +1,149 @@
+"""What `run` and `plan` share: the options that choose trials, and the plan made from them."""
+
+import importlib.util
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from bench.errors import UsageError
+from bench.machine import device_kind, resolve_device
+from bench.plan import RELEASE, ChosenMethod, Plan, Request, Surroundings, make_plan
+from bench.registry import Entry, Registry, is_locator, load_locator, load_registry
+from bench.selector import parse_pairs, parse_selector, resolve_options
+from methods.api import Method
+from tasks.api import LoadRequest, Preset, TrainedTask
+
+Several = Parameter(consume_multiple=True, negative=())
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which trials."""
+
+    methods: Annotated[tuple[str, ...], Several]
+    """Names, `name:option=value,...`, files or import paths. `bench list methods` shows them."""
+    task: Annotated[tuple[str, ...], Several]
+    """Tasks or suites, such as `lra` or `lra/listops`."""
+    preset: str = "quick"
+    """A protocol: quick, small, or a published one. `bench list presets` shows them."""
+    source: str | None = None
+    """generated, packaged, hub, or the folder of a release; each preset has its own default."""
+    seeds: Annotated[tuple[int, ...] | None, Several] = None
+    """One trial for each."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
+    """Half precisions run under autocast: weights stay in float32."""
+    compile: bool = False
+    """Compile the model with torch.compile."""
+    controls: bool = True
+    """Also run the floors (no-mixing, constant, random) and the ceiling (softmax)."""
+    set: Annotated[tuple[str, ...], Several] = field(default=())
+    """key=value pairs that change the preset, such as steps=500 learning_rate=0.001."""
+
+
+def plan_selection(selection: Selection, cache: Path | None) -> Plan:
+    """The plan, made against this machine's registry and packages. Raises UsageError."""
+    registry = load_registry()
+    device = _device(selection.device)
+    request = Request(
+        methods=_methods(selection, registry),
+        tasks=_tasks(selection, registry),
+        preset=selection.preset,
+        source=_source(selection.source),
+        seeds=selection.seeds,
+        device=device,
+        device_kind=device_kind(device),
+        dtype=selection.dtype,
+        compile=selection.compile,
+        settings=parse_pairs(list(selection.set)),
+    )
+
+    def source_problem(task: TrainedTask, name: str, preset: Preset) -> str | None:
+        source = task.source(name.split(":")[0])
+        assert source is not None
+        path = Path(name.removeprefix(RELEASE)) if name.startswith(RELEASE) else None
+        return source.missing(LoadRequest(data=preset.data, path=path, cache=cache))
+
+    return make_plan(
+        request, Surroundings(is_installed=is_installed, source_problem=source_problem)
+    )
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package can be found, without importing it."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def find_method(text: str, registry: Registry) -> ChosenMethod:
+    """A method as typed, found and with its options resolved. Raises UsageError."""
+    selector = parse_selector(text)
+    entry: Entry[Method] = (
+        load_locator(selector.what, "METHOD")
+        if is_locator(selector.what)
+        else registry.method(selector.what)
+    )
+    name = entry.value.name
+    if is_locator(selector.what) and name in registry.methods:
+        raise UsageError(
+            f"{selector.what} defines a method named {name!r}, a name that"
+            f" {registry.methods[name].locator} has already. Rename it."
+        )
+    options = resolve_options(selector.options, entry.value.options, owner=name)
+    return ChosenMethod(entry=entry, options=options)
+
+
+def _methods(selection: Selection, registry: Registry) -> tuple[ChosenMethod, ...]:
+    chosen = [find_method(text, registry) for text in selection.methods]
+    locators = {c.entry.value.name: c.entry.locator for c in chosen}
+    for one in chosen:
+        name = one.entry.value.name
+        if locators[name] != one.entry.locator:
+            raise UsageError(
+                f"Two origins define the method {name!r}: {one.entry.locator} and"
+                f" {locators[name]}. Rename one of them."
+            )
+    if selection.controls:
+        chosen += [
+            find_method(name, registry)
+            for name, entry in registry.methods.items()
+            if entry.value.role != "method" and name not in locators
+        ]
+    return tuple(chosen)
+
+
+def _tasks(selection: Selection, registry: Registry) -> tuple[Entry[TrainedTask], ...]:
+    found: dict[str, Entry[TrainedTask]] = {}
+    for name in selection.task:
+        entries = (
+            [load_locator(name, "TASK")]
+            if is_locator(name)
+            else registry.tasks_named(name)
+        )
+        found |= {entry.value.name: entry for entry in entries}
+    return tuple(found.values())
+
+
+def _device(name: str) -> str:
+    try:
+        return resolve_device(name)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _source(text: str | None) -> str | None:
+    if text is None or text in ("generated", "packaged", "hub"):
+        return text
+    path = Path(text)
+    if path.is_dir():
+        return f"{RELEASE}{path.resolve()}"
+    raise UsageError(
+        f"--source {text} is neither generated, packaged nor hub, and there is no folder of that"
+        " name. Give the folder that the release was unpacked to."
+    )

@@ -1,0 +1,177 @@
+"""Runs trials one after another on this machine, each in a process of its own.
+
+Processes come from a fork server that already holds torch. A trial that hangs, crashes or runs out
+of memory costs its own record only; when the driver dies, so does the running trial.
+"""
+
+import datetime
+import multiprocessing
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from bench.memory import limit_memory
+from bench.plan import Trial
+from bench.provenance import describe_provenance
+from bench.runners.train import Progress, Report
+from bench.trial import as_record, run_trial
+from results.record import Record, Status
+
+REPORT_EVERY = 0.2
+"""Seconds between two progress messages of a trial."""
+LOG_TAIL = 400
+"""Characters of a crashed trial's last output that go into its record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """How trials are run, the same for all of one call."""
+
+    command: str
+    cache: Path | None = None
+    time_limit: float | None = None
+    """Seconds a trial may take."""
+    memory_limit: int | None = None
+    """Bytes a trial may take above what its process starts with."""
+    threads: int | None = None
+
+
+class LocalExecutor:
+    """To be used as a context manager: leaving it ends the running trial."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["bench.trial"])
+        self._running: ForkServerProcess | None = None
+
+    def __enter__(self) -> "LocalExecutor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end_running()
+
+    def run(self, trial: Trial, report: Report) -> Record:
+        """The trial's record, whatever becomes of its process."""
+        if trial.problem is not None:
+            return self._record(trial, trial.problem.status, trial.problem.reason, seconds=0.0)
+        started = time.monotonic()
+        with tempfile.NamedTemporaryFile(prefix="attention-bench-", suffix=".log") as log:
+            here, there = self._context.Pipe()
+            with here:
+                self._running = self._context.Process(
+                    target=_child, args=(there, trial, self._job, log.name), daemon=False
+                )
+                self._running.start()
+                there.close()
+                record = self._listen(here, started, report)
+                died_of = self._end_running()
+            if record is not None:
+                return record
+            seconds = time.monotonic() - started
+            limit = self._job.time_limit
+            if limit is not None and seconds >= limit:
+                reason = f"It took longer than the time limit of {limit:g} s (--time-limit)."
+                return self._record(trial, "timed-out", reason, seconds)
+            tail = Path(log.name).read_bytes()[-LOG_TAIL:].decode(errors="replace").strip()
+            return self._record(trial, "crashed", _cause_of_death(died_of, tail), seconds)
+
+    def _listen(self, pipe: Connection, started: float, report: Report) -> Record | None:
+        limit = self._job.time_limit
+        while True:
+            left = None if limit is None else max(0.0, started + limit - time.monotonic())
+            try:
+                if not pipe.poll(left):
+                    return None
+                message = pipe.recv()
+            except (EOFError, OSError):
+                return None
+            if isinstance(message, Progress):
+                report(message)
+            else:
+                return Record.model_validate_json(message)
+
+    def _end_running(self) -> int | None:
+        process, self._running = self._running, None
+        if process is None:
+            return None
+        process.join(timeout=0.5)
+        code = process.exitcode
+        if process.pid is not None and code is None:
+            _kill_group(process.pid)
+        process.join()
+        return code
+
+    def _record(self, trial: Trial, status: Status, reason: str, seconds: float) -> Record:
+        provenance = describe_provenance(
+            method_file=None,
+            task_file=None,
+            command=self._job.command,
+            started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            seconds=seconds,
+        )
+        return as_record(trial, status, reason, provenance)
+
+
+def _child(pipe: Connection, trial: Trial, job: Job, log: str) -> None:
+    # A group of its own: Ctrl-C reaches the driver alone, and what the trial forks dies with it.
+    os.setsid()
+    output = os.open(log, os.O_WRONLY | os.O_APPEND)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    threading.Thread(target=_die_with_driver, args=(pipe,), daemon=True).start()
+    if job.memory_limit is not None:
+        limit_memory(job.memory_limit)
+    if job.threads is not None:
+        import torch
+
+        torch.set_num_threads(job.threads)
+    report = _throttled(lambda progress: pipe.send(progress))
+    record = run_trial(trial, command=job.command, cache=job.cache, report=report)
+    pipe.send(record.model_dump_json(by_alias=True))
+
+
+def _die_with_driver(pipe: Connection) -> None:
+    # Nothing is ever sent this way: the pipe becomes readable when the driver is gone.
+    try:
+        pipe.poll(None)
+    except OSError:
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
+def _throttled(send: Callable[[Progress], None]) -> Report:
+    last = float("-inf")
+    phase = ""
+
+    def report(progress: Progress) -> None:
+        nonlocal last, phase
+        now = time.monotonic()
+        if progress.phase != phase or now - last >= REPORT_EVERY:
+            last, phase = now, progress.phase
+            send(progress)
+
+    return report
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _cause_of_death(code: int | None, tail: str) -> str:
+    last = f" Its last output: {tail.splitlines()[-1]}" if tail else ""
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        hint = " Most often that is the kernel, for want of memory." if -code == 9 else ""
+        return f"The trial's process was killed by {name}.{hint}{last}"
+    return f"The trial's process ended with exit code {code} and left no record.{last}"
