@@ -25,7 +25,7 @@ def migrate(
         raise MigrationError(f"its schema is {version!r}, which is not a version number")
     if version > current:
         raise MigrationError(
-            f"it has schema {version}, newer than the {current} this version reads: update the bench"
+            f"it has schema {version}, newer than the {current} read here: update the bench"
         )
     document = dict(document)
     while version < current:

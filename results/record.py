@@ -1,7 +1,7 @@
 """The record of one trial: identity, outcome, measurements, machine and provenance.
 
-One JSON file per trial. Base units only: seconds, bytes, operations. Samples are kept; summaries are
-computed on reading.
+One JSON file per trial. Base units only: seconds, bytes, operations. Samples are kept; summaries
+are computed on reading.
 """
 
 import hashlib
