@@ -28,7 +28,9 @@ def parse_selector(text: str) -> Selector:
     """`name`, `name:key=value,key=value`, `file.py:key=value`, `module:ATTRIBUTE:key=value`."""
     match = _SELECTOR.match(text)
     if match is None:
-        raise UsageError("An empty method name was given. `python -m bench list methods` shows all.")
+        raise UsageError(
+            "An empty method name was given. `python -m bench list methods` shows all."
+        )
     return Selector(what=match["what"], options=parse_pairs((match["options"] or "").split(",")))
 
 
@@ -54,9 +56,7 @@ def coerce(text: str, annotation: Any, *, key: str, owner: str) -> Scalar:
             return value
         except ValidationError:
             continue
-    raise UsageError(
-        f"{owner} takes {key} as {describe(annotation)}; {text!r} is not one."
-    )
+    raise UsageError(f"{owner} takes {key} as {describe(annotation)}; {text!r} is not one.")
 
 
 def describe(annotation: Any) -> str:
@@ -77,8 +77,7 @@ def resolve_options(
         if key not in known:
             right = ", ".join(f"{o.name} ({describe(o.annotation)})" for o in known.values())
             raise UsageError(
-                f"{owner} has no option {key!r}.{nearest(key, known)}"
-                f" It has: {right or 'none'}."
+                f"{owner} has no option {key!r}.{nearest(key, known)} It has: {right or 'none'}."
             )
     return {
         name: coerce(given[name], option.annotation, key=name, owner=owner)

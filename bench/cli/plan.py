@@ -14,6 +14,10 @@ from bench.plan import Plan, Trial
 from results.store import Store
 
 
+CHEAP = ("unavailable", "unsupported")
+"""Outcomes that planning alone decides: asked again every time, since a package may be there now."""
+
+
 def plan_command(
     selection: Selection,
     *,
@@ -40,12 +44,8 @@ def plan_command(
 
 def done_in(store: Store, plan: Plan) -> set[str]:
     """The digests of the plan's trials whose outcome is on record and need not be tried again."""
-    return {
-        trial.identity.digest()
-        for trial in plan.trials
-        if (record := store.find(trial.identity)) is not None
-        and record.status not in ("unavailable", "unsupported")
-    }
+    found = store.find_all(trial.identity for trial in plan.trials)
+    return {d for d, record in found.items() if record.status not in CHEAP}
 
 
 def show_plan(plan: Plan, done: set[str], *, as_json: bool) -> None:
