@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import re
+import tempfile
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -77,6 +78,18 @@ class Store:
                 " Free some space or choose another folder with --results."
             ) from error
         return target
+
+    def check_writable(self) -> None:
+        """Raises StoreError where a record could not be written, before any work is done."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder) as probe:
+                probe.write(b"x")
+        except OSError as error:
+            raise StoreError(
+                f"cannot write into {str(self.folder)!r}: {error.strerror or error}."
+                " Choose another folder with --results."
+            ) from error
 
     def read(self, *, curves: bool = True) -> Reading:
         """Every record, and a problem for every file that is none.
