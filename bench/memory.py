@@ -1,0 +1,145 @@
+"""Peak memory of a block, a limit on memory, and what running out of it looks like."""
+
+import ctypes
+import errno
+import gc
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from bench.errors import UsageError
+
+_STATUS = Path("/proc/self/status")
+_CLEAR_REFS = Path("/proc/self/clear_refs")
+_RESET_HIGH_WATER_MARK = "5"
+_MESSAGES = (
+    "can't allocate memory",
+    "not enough memory",
+    "CUDA out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "bad_alloc",
+)
+"""How a plain RuntimeError of torch tells of it."""
+
+Reading = Callable[[], int | None]
+
+
+class PeakMemory:
+    """A context manager: by how many bytes memory rose, at its highest, above the moment of entry.
+
+    On a GPU the memory that torch's allocator handed out; on a processor the resident memory of the
+    whole process. `bytes` is None where the peak cannot be known.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.bytes: int | None = None
+        self.method = ""
+        self._device = device
+        self._peak: Reading = lambda: None
+
+    def __enter__(self) -> "PeakMemory":
+        gc.collect()
+        if self._device != "cpu":
+            self.method, self._peak = _gpu_allocator(self._device)
+            return self
+        _return_free_memory()
+        if _reset_high_water_mark():
+            self.method, self._peak = _high_water_mark()
+        else:
+            self.method, self._peak = _growth_of_lifetime_peak()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bytes = self._peak()
+
+
+def limit_memory(num_bytes: int) -> None:
+    """Let this process take at most `num_bytes` above what it holds now; Linux only.
+
+    What exceeds it fails as an allocation does, with an error that `is_out_of_memory` knows.
+    """
+    if num_bytes < 1:
+        raise UsageError(f"A memory limit must be positive, got {num_bytes} bytes.")
+    if not sys.platform.startswith("linux"):
+        raise UsageError("Only Linux can limit the memory of a trial. Leave the limit out.")
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = _status_bytes("VmData") + num_bytes
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether this error says that memory of the machine or of the GPU ran out."""
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    if not isinstance(error, RuntimeError):
+        return False
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or any(m in str(error) for m in _MESSAGES)
+
+
+def _gpu_allocator(device: str) -> tuple[str, Reading]:
+    import torch
+
+    torch.cuda.reset_peak_memory_stats(device)
+    start = torch.cuda.memory_allocated(device)
+    return "CUDA allocator's peak", lambda: torch.cuda.max_memory_allocated(device) - start
+
+
+def _high_water_mark() -> tuple[str, Reading]:
+    start = _status_bytes("VmRSS")
+    return "resident high-water mark", lambda: max(0, _status_bytes("VmHWM") - start)
+
+
+def _growth_of_lifetime_peak() -> tuple[str, Reading]:
+    """The mark cannot be reset: it tells of this block only if the block raised it."""
+    start, mark = psutil.Process().memory_info().rss, _lifetime_peak()
+
+    def peak() -> int | None:
+        now = _lifetime_peak()
+        return now - start if now > mark else None
+
+    return "growth of the process's lifetime peak", peak
+
+
+def _lifetime_peak() -> int:
+    if _STATUS.exists():
+        # Not ru_maxrss: that one is inherited from the process that started this one.
+        return _status_bytes("VmHWM")
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _reset_high_water_mark() -> bool:
+    try:
+        _CLEAR_REFS.write_text(_RESET_HIGH_WATER_MARK)
+    except OSError:
+        return False
+    return True
+
+
+def _return_free_memory() -> None:
+    """Give back what the C library keeps for later: the block would reuse it unseen."""
+    if sys.platform.startswith("linux"):
+        library = ctypes.CDLL(None)
+        # Only the GNU library has it.
+        trim = getattr(library, "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
+def _status_bytes(field: str) -> int:
+    for line in _STATUS.read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    raise OSError(errno.ENODATA, f"the kernel does not tell {field}", str(_STATUS))
