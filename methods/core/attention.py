@@ -10,6 +10,7 @@ from torch import Tensor
 
 from methods.api import (
     AttentionModule,
+    Calibrates,
     FeatureMap,
     Heads,
     KeyPadding,
@@ -66,12 +67,16 @@ class BuiltAttention(torch.nn.Module, ABC):
         causal: bool = False,
         key_padding: KeyPadding | None = None,
     ) -> Float[Tensor, "b h t"] | None:
-        """What each row is divided by: zero where it collapsed, NaN where it sees no key.
+        """What each row is divided by: zero where it collapsed, infinity where it sees no key.
 
         None for a method that is not a feature map.
         """
         del q, k, causal, key_padding
         return None
+
+    def calibrate(self, q: Queries, k: Keys, *, key_padding: KeyPadding | None = None) -> None:
+        """Let the method set itself from training data, if it wants to."""
+        del q, k, key_padding
 
     @abstractmethod
     def _attend(
@@ -125,6 +130,11 @@ class KernelAttention(BuiltAttention):
             keys = self.feature_map.keys(_wide(k))
             rows = normaliser(queries, keys, causal=causal, key_padding=key_padding)
         return rows.reshape(q.shape[:-1])
+
+    def calibrate(self, q: Queries, k: Keys, *, key_padding: KeyPadding | None = None) -> None:
+        part = self.feature_map
+        if isinstance(part, Calibrates) and part.wants_calibration:
+            part.calibrate(self._fold(q), k, key_padding)
 
     def _attend(
         self, q: Queries, k: Keys, v: Values, causal: bool, key_padding: KeyPadding | None

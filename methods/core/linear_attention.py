@@ -65,7 +65,7 @@ def normaliser(
     """What the output of each query row is divided by, relative to the largest scale.
 
     Zero where it collapsed: it underflowed although the row sees a key, and the output is zeros.
-    NaN where the row sees no key.
+    Infinity where the row sees no key.
     """
     nothing = keys.values.new_zeros((*keys.values.shape[:-1], 0))
     weighted, _ = _weighted_sums(queries, keys, nothing, causal, key_padding, None)
@@ -77,7 +77,7 @@ def normaliser(
         seen = (seen.cumsum(-1) > 0).repeat(1, 1, rows // key_time)
     else:
         seen = seen.any(-1, keepdim=True)
-    return bottom.masked_fill(~seen, torch.nan)
+    return bottom.masked_fill(~seen, torch.inf)
 
 
 def _weighted_sums(

@@ -1,0 +1,153 @@
+"""The laws that compare a method with exact mathematics: namesake, kernel, dense form."""
+
+import copy
+import math
+from collections.abc import Callable
+from functools import partial
+from statistics import NormalDist
+
+import torch
+from torch import Tensor
+
+from methods.api import FeatureMap
+from methods.core.attention import KernelAttention, build_attention
+from methods.core.dense import dense_reference
+from methods.core.laws import LARGE_NORM, LawBrokenError, require_close
+from methods.core.subject import Inputs, Runner, Subject
+
+NUM_DRAWS = 256
+"""Instances that the z-test averages over: finds a bias of a few percent of the kernel."""
+
+SIGNIFICANCE = 1e-4
+"""Chance that a right method with normally distributed estimates fails the z-test by bad luck."""
+
+FLOAT32_OF_LARGE_EXPONENTS = 1e-2
+"""Exponents of some hundreds, in float32, are known to a few hundred-thousandths at best."""
+
+EXACT = 1e-3
+"""Of the largest entry: rounding of exponents of some tens and of their sums in float32."""
+
+
+def equals_namesake(subject: Subject) -> None:
+    """Forward and gradients, with and without padding."""
+    assert subject.namesake is not None
+    for causal in subject.directions:
+        other = Subject(method=subject.namesake, device=subject.device, head_dim=subject.head_dim)
+        run, expected = subject.build(causal), other.build(causal)
+        for time in (1, 33, 161):
+            inputs = subject.inputs(time, norm=4.0)
+            paddings = [None]
+            if subject.method.can.key_padding and subject.namesake.can.key_padding:
+                lengths = torch.tensor([[0], [time // 2 + 1]], device=subject.device)
+                paddings.append(torch.arange(time, device=subject.device) >= lengths)
+            for padding in paddings:
+                _require_same(
+                    partial(_call, run, padding),
+                    partial(_call, expected, padding),
+                    inputs,
+                    f"differs from {subject.namesake.name}'s",
+                )
+
+
+def equals_dense_form(subject: Subject) -> None:
+    """The features, put through the core in float32, against the quadratic form in float64."""
+    for causal in subject.directions:
+        run = subject.build(causal)
+        assert isinstance(run.module, KernelAttention)
+        exact = copy.deepcopy(run.module.feature_map).double()
+        for time, norm in ((7, None), (33, 3.0), (161, 3.0)):
+            _require_same(
+                partial(_call, run, None),
+                partial(dense_reference, exact, causal=causal),
+                subject.inputs(time, norm=norm),
+                "differs from the dense form's in float64",
+            )
+        q, k, v = subject.inputs(33, norm=LARGE_NORM)
+        # A row whose normaliser underflowed is counted and reported elsewhere; it has no value.
+        kept = run.module.normaliser(q, k, causal=causal) > 0
+        require_close(
+            run((q, k, v))[kept],
+            dense_reference(exact, q, k, v, causal=causal)[kept],
+            f"the output for inputs of norm {LARGE_NORM:g} differs from the dense form's",
+            FLOAT32_OF_LARGE_EXPONENTS,
+        )
+
+
+def _call(run: Runner, key_padding: Tensor | None, *inputs: Tensor) -> Tensor:
+    return run(inputs, key_padding)
+
+
+def _require_same(
+    actual: Callable[..., Tensor], expected: Callable[..., Tensor], inputs: Inputs, what: str
+) -> None:
+    one, two = ([x.clone().requires_grad_() for x in inputs] for _ in range(2))
+    o, due = actual(*one), expected(*two)
+    require_close(o.double(), due.double(), f"the output {what}", EXACT)
+    weight = torch.linspace(-1, 1, o.numel(), device=o.device).view_as(o)
+    found = torch.autograd.grad((o * weight).sum(), one, allow_unused=True)
+    right = torch.autograd.grad((due * weight).sum(), two, allow_unused=True)
+    for name, x, y in zip(("queries", "keys", "values"), found, right, strict=True):
+        if x is None and y is None:
+            continue
+        zeros = torch.zeros_like(inputs[0][..., :0, :])
+        x, y = (zeros if z is None else z for z in (x, y))
+        if x.shape != y.shape:
+            raise LawBrokenError(f"the gradient of {name} {what}: one of them is missing.")
+        require_close(x.double(), y.double(), f"the gradient of {name} {what}", EXACT)
+
+
+def features_unbiased(subject: Subject) -> None:
+    """The mean over many instances of phi(q) . phi(k) is the kernel that the map names.
+
+    A z-test for each of a few pairs, with Bonferroni's threshold. The pairs are small, so that the
+    variance of positive features is too.
+    """
+    q, k = _pairs(subject.head_dim)
+    samples = torch.stack([_estimate(subject, seed, q, k) for seed in range(NUM_DRAWS)])
+    kernel = _exact_kernel(subject, q, k)
+    mean, error = samples.mean(0), samples.std(0) / math.sqrt(NUM_DRAWS)
+    # Features without randomness have no standard error, but they have rounding.
+    z = (mean - kernel) / (error + 1e-5 * kernel.abs())
+    worst = int(z.abs().argmax())
+    threshold = NormalDist().inv_cdf(1 - SIGNIFICANCE / (2 * len(z)))
+    if not float(z.abs().max()) <= threshold:
+        raise LawBrokenError(
+            f"the features are biased: their mean product is {float(mean[worst]):.4g} +-"
+            f" {float(error[worst]):.2g} where the kernel is {float(kernel[worst]):.4g}"
+            f" (z = {float(z[worst]):.1f}, {threshold:.1f} is chance)."
+        )
+
+
+def _pairs(dim: int) -> tuple[Tensor, Tensor]:
+    """Queries and keys `[1, 1, pair, d]`, |q + k|^2 / sqrt(d) at most 2."""
+    generator = torch.Generator().manual_seed(7)
+    diagonal, axis = torch.ones(dim) / math.sqrt(dim), torch.eye(dim)[0]
+    spread = torch.randn(4, dim, generator=generator) * torch.logspace(-1, 0, dim)
+    spread = spread / spread.norm(dim=-1, keepdim=True)
+    zero = torch.zeros(dim)
+    q = torch.stack([zero, zero, diagonal, axis, 0.5 * diagonal, spread[0], spread[1]])
+    k = torch.stack([diagonal, axis, zero, -axis, 0.5 * diagonal, 0.4 * spread[2], -spread[3]])
+    scale = math.sqrt(2) * dim**0.25
+    return scale * q[None, None], scale * k[None, None]
+
+
+def _map(subject: Subject, seed: int) -> FeatureMap:
+    generator = torch.Generator().manual_seed(seed)
+    heads = subject.heads(1, grouped=False)
+    built = build_attention(subject.method, heads, generator, **subject.options)
+    assert isinstance(built, KernelAttention)
+    return built.feature_map
+
+
+@torch.no_grad()
+def _estimate(subject: Subject, seed: int, q: Tensor, k: Tensor) -> Tensor:
+    feature_map = _map(subject, seed)
+    queries, keys = feature_map.queries(q), feature_map.keys(k)
+    product = (queries.values.double() * keys.values.double()).sum(-1)
+    return (product * torch.exp(queries.log_scale.double() + keys.log_scale.double()))[0, 0]
+
+
+@torch.no_grad()
+def _exact_kernel(subject: Subject, q: Tensor, k: Tensor) -> Tensor:
+    log_kernel = _map(subject, 0).log_kernel(q, k)[0, 0]
+    return log_kernel.diagonal().double().exp()

@@ -1,0 +1,290 @@
+"""The laws that hold for every method, whatever it computes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from methods.api import UnsupportedError
+from methods.core.attention import BuiltAttention
+from methods.core.multihead import state_bytes, tensors
+from methods.core.subject import Inputs, Subject, cut, join
+
+TIMES = (1, 7, 33, 161)
+"""Odd lengths: one token, less than a block, and more than a chunk of the linear-attention core."""
+
+ROUNDING = 1e-4
+"""Of the largest entry: the same sums, added up in another order in float32."""
+
+LOW_PRECISION = 0.1
+"""Of the norm: weights and inputs rounded to eight bits, and an exponential of their products."""
+
+LARGE_NORM = 30.0
+
+
+class LawBrokenError(Exception):
+    """A law does not hold; the message says what was seen."""
+
+
+def distance(actual: Tensor, expected: Tensor) -> float:
+    """The largest difference, relative to the largest expected entry (at least 1e-3)."""
+    if actual.numel() == 0:
+        return 0.0
+    scale = expected.detach().abs().max().clamp(min=1e-3)
+    return float((actual.detach() - expected.detach()).abs().max() / scale)
+
+
+def require_close(actual: Tensor, expected: Tensor, what: str, tolerance: float = ROUNDING) -> None:
+    moved = distance(actual, expected)
+    # Written so that NaN is a difference.
+    if not moved <= tolerance:
+        raise LawBrokenError(
+            f"{what} by {moved:.2g} of its largest entry; {tolerance:.0e} is rounding."
+        )
+
+
+def _way(causal: bool) -> str:
+    return "causal" if causal else "bidirectional"
+
+
+def _right_padding(lengths: tuple[int, ...], time: int, device: str) -> Tensor:
+    return torch.arange(time, device=device) >= torch.tensor(lengths, device=device)[:, None]
+
+
+def shape_and_dtype_kept(subject: Subject) -> None:
+    """Every length, float32 and bfloat16, and cross attention where declared."""
+    for causal in subject.directions:
+        for dtype in (torch.float32, torch.bfloat16):
+            if str(dtype).removeprefix("torch.") not in subject.method.can.dtypes:
+                continue
+            run = subject.build(causal, dtype=dtype)
+            for time in TIMES:
+                inputs = subject.inputs(time, dtype=dtype)
+                _require_like(run(inputs), inputs[0], f"{_way(causal)} {dtype} output of {time}")
+    if subject.method.can.cross:
+        inputs = subject.inputs(7, key_time=33)
+        _require_like(subject.build(False)(inputs), inputs[0], "cross-attention output")
+
+
+def _require_like(o: Tensor, first: Tensor, what: str) -> None:
+    if o.shape != first.shape or o.dtype != first.dtype:
+        raise LawBrokenError(
+            f"{what} is {o.dtype} {list(o.shape)} where {first.dtype} {list(first.shape)} is due."
+        )
+    if not torch.isfinite(o).all():
+        raise LawBrokenError(f"{what} is not finite.")
+
+
+def low_precision_is_close(subject: Subject) -> None:
+    """bfloat16 gives what float32 gives, to its own precision."""
+    for causal in subject.directions:
+        inputs = subject.inputs(33, norm=2.0)
+        expected = subject.build(causal)(inputs)
+        low = subject.build(causal, dtype=torch.bfloat16)
+        actual = low(tuple(x.to(torch.bfloat16) for x in inputs)).to(expected.dtype)
+        apart = float((actual - expected).detach().norm() / expected.detach().norm())
+        if not apart <= LOW_PRECISION:
+            raise LawBrokenError(
+                f"{_way(causal)} bfloat16 output is {apart:.2g} of its norm away from float32's."
+            )
+
+
+def future_not_seen(subject: Subject) -> None:
+    """However the future changes, by a little or to enormous keys, the past stays as it was."""
+    run = subject.build(True)
+    for time, now in ((7, 5), (33, 16), (161, 135)):
+        inputs = subject.inputs(time)
+        before = run(inputs)[..., :now, :]
+        for norm in (None, LARGE_NORM, 20 * LARGE_NORM):
+            other = subject.inputs(time, seed=2, norm=norm)
+            after = run(join(cut(inputs, 0, now), cut(other, now, time)))[..., :now, :]
+            require_close(
+                after, before, f"output at times before {now} moved when the future changed,"
+            )
+
+
+def padding_as_good_as_absent(subject: Subject) -> None:
+    """What stands in padded places does not matter, nor that the places are there."""
+    time, length = 33, 20
+    for causal in subject.directions:
+        run = subject.build(causal)
+        inputs = subject.inputs(time)
+        garbage = subject.inputs(time, seed=2, norm=LARGE_NORM)
+        filled = join(cut(inputs, 0, length), cut(garbage, length, time))
+        padding = _right_padding((length, length), time, subject.device)
+        padded = run(filled, padding)
+        require_close(
+            padded[..., :length, :],
+            run(cut(inputs, 0, length)),
+            f"{_way(causal)} output differs from that without the padded places",
+        )
+        uneven = _right_padding((time, 7), time, subject.device)
+        require_close(
+            run(inputs, uneven)[1, ..., :7, :],
+            run(cut(inputs, 0, 7))[1],
+            f"{_way(causal)} output of the shorter of two differs from that without padded places",
+        )
+
+
+def batch_neighbours_not_seen(subject: Subject) -> None:
+    for causal in subject.directions:
+        run = subject.build(causal)
+        inputs, other = subject.inputs(33), subject.inputs(33, seed=2, norm=LARGE_NORM)
+        mixed = tuple(torch.stack([x[0], y[1]]) for x, y in zip(inputs, other, strict=True))
+        require_close(
+            run(mixed)[0],
+            run(inputs)[0],
+            f"{_way(causal)} output of one sequence moved when its neighbour in the batch changed,",
+        )
+
+
+def same_seed_same_result(subject: Subject) -> None:
+    causal = subject.directions[0]
+    inputs = subject.inputs(33)
+    first = subject.build(causal, seed=3)(inputs)
+    with torch.random.fork_rng(devices=[]):
+        # Whoever draws from the global generator gets other numbers now.
+        torch.rand(5)
+        second = subject.build(causal, seed=3)(inputs)
+    if not torch.equal(first, second):
+        raise LawBrokenError(
+            f"two instances of one seed differ by {distance(second, first):.2g};"
+            " draw from the given generator only."
+        )
+
+
+def fresh_output_for_fresh_input(subject: Subject) -> None:
+    """A second call computes anew, and leaves the first call's result alone."""
+    for causal in subject.directions:
+        run = subject.build(causal)
+        first = run(subject.inputs(33))
+        kept = first.detach().clone()
+        inputs = subject.inputs(33, seed=2)
+        require_close(
+            run(inputs),
+            subject.build(causal)(inputs),
+            f"{_way(causal)} output of a second call differs from a fresh instance's",
+        )
+        require_close(first, kept, f"{_way(causal)} output was overwritten by the next call,")
+
+
+def gradients_finite(subject: Subject) -> None:
+    """For ordinary and for large inputs, with padding and with a sequence that is all padding."""
+    time = 33
+    for causal in subject.directions:
+        paddings = [None]
+        if subject.method.can.key_padding:
+            paddings.append(_right_padding((0, 20), time, subject.device))
+        for norm in (None, LARGE_NORM):
+            for padding in paddings:
+                run = subject.build(causal)
+                inputs = subject.inputs(time, norm=norm)
+                for name, gradient in _gradients(run, inputs, padding):
+                    if not torch.isfinite(gradient).all():
+                        size = "ordinary" if norm is None else f"norm {norm:g}"
+                        raise LawBrokenError(
+                            f"{_way(causal)} gradient of {name} is not finite for {size} inputs."
+                        )
+
+
+def _gradients(run: Any, inputs: Inputs, padding: Tensor | None) -> Iterator[tuple[str, Tensor]]:
+    """Names and gradients of one output's weighted sum; the output itself comes first."""
+    leaves = [x.clone().requires_grad_() for x in inputs]
+    parameters = {n: p for n, p in run.module.named_parameters() if p.requires_grad}
+    o = run(tuple(leaves), padding)
+    yield "the output itself", o.detach()
+    if not o.requires_grad:
+        raise LawBrokenError("the output is cut off from its inputs: it has no gradient.")
+    weight = torch.linspace(-1, 1, o.numel(), device=o.device, dtype=o.dtype).view_as(o)
+    wanted = [*leaves, *parameters.values()]
+    found = torch.autograd.grad((o * weight).sum(), wanted, allow_unused=True)
+    labels = ("queries", "keys", "values") if len(leaves) == 3 else ("tokens",)
+    for name, gradient in zip([*labels, *parameters], found, strict=True):
+        if gradient is not None:
+            yield name, gradient
+
+
+def stepping_equals_whole(subject: Subject) -> None:
+    """A prefix, then one token at a time."""
+    _continues(subject, (9, *(1,) * 24), "stepping token by token")
+    _continues(subject, (1, 1, 1), "stepping from the first token on")
+
+
+def segments_equal_whole(subject: Subject) -> None:
+    _continues(subject, (7, 1, 16, 9), "going on in segments")
+    _continues(subject, (130, 31), "going on after a long segment")
+
+
+def _continues(subject: Subject, segments: tuple[int, ...], what: str) -> None:
+    run = subject.build(True)
+    inputs = subject.inputs(sum(segments))
+    o, state = run.prefill(cut(inputs, 0, segments[0]))
+    outputs, start = [o], segments[0]
+    for length in segments[1:]:
+        o, state = run.step(cut(inputs, start, start + length), state)
+        outputs.append(o)
+        start += length
+    require_close(torch.cat(outputs, -2), run(inputs), f"{what} differs from the whole")
+
+
+def state_size_constant(subject: Subject) -> None:
+    run = subject.build(True)
+    sizes = {}
+    for time in (1, 33, 161):
+        _, state = run.prefill(subject.inputs(time))
+        sizes[time] = state_bytes(state)
+    _, state = run.step(subject.inputs(7), state)
+    sizes[168] = state_bytes(state)
+    if len(set(sizes.values())) > 1:
+        grown = ", ".join(f"{size} B after {time}" for time, size in sizes.items())
+        raise LawBrokenError(f"the decoding state grows with time: {grown} tokens.")
+
+
+def inputs_not_written_to(subject: Subject) -> None:
+    for causal in subject.directions:
+        run = subject.build(causal)
+        inputs = subject.inputs(33)
+        kept = [x.clone() for x in inputs]
+        run(inputs)
+        _require_untouched(inputs, kept, _way(causal))
+        if subject.method.can.key_padding:
+            padding = _right_padding((33, 20), 33, subject.device)
+            kept_padding = padding.clone()
+            run(inputs, padding)
+            _require_untouched((*inputs, padding), [*kept, kept_padding], _way(causal))
+    if subject.method.can.stepwise:
+        run = subject.build(True)
+        _, state = run.prefill(subject.inputs(7))
+        kept = [x.clone() for x in tensors(state)]
+        run.step(subject.inputs(1), state)
+        _require_untouched(tuple(tensors(state)), kept, "stepwise")
+
+
+def _require_untouched(inputs: Inputs, kept: list[Tensor], when: str) -> None:
+    for i, (now, before) in enumerate(zip(inputs, kept, strict=True)):
+        if not torch.equal(now, before):
+            raise LawBrokenError(f"the {when} call wrote to its input number {i + 1}.")
+
+
+def undeclared_raises(subject: Subject) -> None:
+    """What is not declared is refused by UnsupportedError, and not computed somehow."""
+    can, inputs = subject.method.can, subject.inputs(7)
+    for causal in {False, True} - set(subject.directions):
+        _refuses(lambda c=causal: subject.build(c)(inputs), f"{_way(causal)} use")
+    run = subject.build(subject.directions[0])
+    if not can.key_padding:
+        padding = _right_padding((7, 3), 7, subject.device)
+        _refuses(lambda: run(inputs, padding), "key_padding")
+    if not can.stepwise:
+        _refuses(lambda: run.prefill(inputs), "stepwise use")
+    if not can.cross and isinstance(run.module, BuiltAttention) and can.bidirectional:
+        _refuses(lambda: subject.build(False)(subject.inputs(7, key_time=9)), "cross attention")
+
+
+def _refuses(call: Any, what: str) -> None:
+    try:
+        call()
+    except UnsupportedError:
+        return
+    raise LawBrokenError(f"{what} is not declared, and yet it was computed.")

@@ -1,0 +1,119 @@
+"""A method under test: the same few calls whichever of the three rungs it stands on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from methods.api import Heads, Method
+from methods.core.attention import BuiltAttention, build_attention
+from methods.core.multihead import BuiltMixer, build_mixer
+
+Inputs = tuple[Tensor, ...]
+"""Queries, keys and values, or the tokens of a mixer: batch first, time before last."""
+
+NUM_HEADS = 4
+MAX_TIME = 192
+D_MODEL = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runner:
+    """A built method, with its direction."""
+
+    module: BuiltAttention | BuiltMixer
+    causal: bool
+
+    def __call__(self, inputs: Inputs, key_padding: Tensor | None = None) -> Tensor:
+        if isinstance(self.module, BuiltMixer):
+            return self.module(*inputs, key_padding=key_padding)
+        return self.module(*inputs, causal=self.causal, key_padding=key_padding)
+
+    def prefill(self, inputs: Inputs, key_padding: Tensor | None = None) -> tuple[Tensor, Any]:
+        return self.module.prefill(*inputs, key_padding=key_padding)
+
+    def step(self, inputs: Inputs, state: Any) -> tuple[Tensor, Any]:
+        return self.module.step(*inputs, state)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is checked, and where."""
+
+    method: Method
+    options: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "cpu"
+    namesake: Method | None = None
+    head_dim: int = 16
+
+    @property
+    def directions(self) -> tuple[bool, ...]:
+        """The declared values of `causal`."""
+        can = self.method.can
+        return (False,) * can.bidirectional + (True,) * can.causal
+
+    def heads(self, num_heads: int = NUM_HEADS, *, grouped: bool | None = None) -> Heads:
+        if grouped is None:
+            grouped = self.method.can.grouped_query
+        return Heads(
+            num_heads=num_heads,
+            head_dim=self.head_dim,
+            num_kv_heads=num_heads // 2 if grouped else num_heads,
+            max_time=MAX_TIME,
+        )
+
+    def build(self, causal: bool, *, dtype: torch.dtype = torch.float32, seed: int = 0) -> Runner:
+        """A fresh instance, its random numbers from a generator of its own."""
+        generator = torch.Generator().manual_seed(seed)
+        if self.method.mixer is None:
+            module = build_attention(self.method, self.heads(), generator, **self.options)
+        else:
+            module = build_mixer(
+                self.method,
+                d_model=D_MODEL,
+                qkv_dim=NUM_HEADS * self.head_dim,
+                heads=self.heads(),
+                causal=causal,
+                generator=generator,
+                **self.options,
+            )
+        return Runner(module=module.to(self.device, dtype).eval(), causal=causal)
+
+    def inputs(
+        self,
+        time: int,
+        *,
+        seed: int = 1,
+        norm: float | None = None,
+        dtype: torch.dtype = torch.float32,
+        batch: int = 2,
+        key_time: int | None = None,
+    ) -> Inputs:
+        """Anisotropic inputs, the last direction ten times the first; rows of this norm, if given.
+
+        Queries and keys share their large directions, as those of trained models do.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        heads = self.heads()
+        if self.method.mixer is not None:
+            shapes = [(batch, time, D_MODEL)]
+        else:
+            kv = (batch, heads.num_kv_heads, key_time or time, self.head_dim)
+            shapes = [(batch, heads.num_heads, time, self.head_dim), kv, kv]
+        drawn = [torch.randn(shape, generator=generator) for shape in shapes]
+        spread = [x * torch.logspace(-1, 0, x.shape[-1]) for x in drawn]
+        if norm is not None:
+            spread = [norm * x / x.norm(dim=-1, keepdim=True) for x in spread]
+        return tuple(x.to(self.device, dtype) for x in spread)
+
+
+def cut(inputs: Inputs, start: int, stop: int) -> Inputs:
+    """These times only."""
+    return tuple(x[..., start:stop, :] for x in inputs)
+
+
+def join(first: Inputs, second: Inputs) -> Inputs:
+    """One after the other in time."""
+    return tuple(torch.cat(pair, -2) for pair in zip(first, second, strict=True))

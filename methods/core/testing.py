@@ -1,0 +1,171 @@
+"""The contract: every law of attention, run on one method."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from methods.api import Method
+from methods.core import exact_laws, laws
+from methods.core.laws import LawBrokenError
+from methods.core.subject import Subject
+
+# What a method under test may raise by mistake. It breaks the law that it was tested for, and the
+# other laws still run.
+MISTAKES = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+class ContractError(AssertionError):
+    """A method breaks the contract; the message says which laws and how."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LawResult:
+    """What one law said of one method."""
+
+    law: str
+    passed: bool
+    """True also where the law does not apply."""
+    skipped: str = ""
+    """Why the law does not apply, or empty."""
+    detail: str = ""
+    """What was seen, in a sentence; empty if the law holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Law:
+    """A sentence that must hold, and where it applies."""
+
+    name: str
+    check: Callable[[Subject], None]
+    skip: Callable[[Subject], str] | None = None
+    """Why it does not apply, or empty; None: it applies to all."""
+
+
+def check_method(
+    method: Method,
+    *,
+    options: Mapping[str, Any] | None = None,
+    device: str = "cpu",
+    laws: Collection[str] | None = None,
+    namesake: Method | None = None,
+    head_dim: int = 16,
+) -> list[LawResult]:
+    """What each law says of the method with these options; all laws, or those named.
+
+    `namesake` is the method that `same_as` names. Options that the method refuses, and packages
+    that it misses, raise as they do when it is built.
+    """
+    subject = Subject(
+        method=method,
+        options=dict(options or {}),
+        device=device,
+        namesake=namesake,
+        head_dim=head_dim,
+    )
+    if not subject.directions:
+        raise ContractError(f"{method.name} declares neither causal nor bidirectional use.")
+    if unknown := set(laws or ()) - {law.name for law in LAWS}:
+        known = ", ".join(law.name for law in LAWS)
+        raise ValueError(f"no law is named {', '.join(sorted(unknown))}. The laws: {known}.")
+    subject.build(subject.directions[0])
+    return [_outcome(law, subject) for law in LAWS if laws is None or law.name in laws]
+
+
+def assert_method(method: Method, **kwargs: Any) -> None:
+    """`check_method` for a test suite: raises `ContractError` with every broken law."""
+    broken = [result for result in check_method(method, **kwargs) if not result.passed]
+    if broken:
+        lines = "\n".join(f"  {result.law}: {result.detail}" for result in broken)
+        raise ContractError(f"{method.name} breaks the contract.\n{lines}")
+
+
+def _outcome(law: Law, subject: Subject) -> LawResult:
+    if law.skip is not None and (reason := law.skip(subject)):
+        return LawResult(law=law.name, passed=True, skipped=reason)
+    try:
+        law.check(subject)
+    except LawBrokenError as error:
+        return LawResult(law=law.name, passed=False, detail=str(error))
+    except MISTAKES as error:
+        return LawResult(
+            law=law.name, passed=False, detail=f"it raised {type(error).__name__}: {error}"
+        )
+    return LawResult(law=law.name, passed=True)
+
+
+def _unless_declared(capability: str) -> Callable[[Subject], str]:
+    def skip(subject: Subject) -> str:
+        declared = getattr(subject.method.can, capability)
+        return "" if declared else f"{capability} is not declared"
+
+    return skip
+
+
+def _unless_bfloat16(subject: Subject) -> str:
+    return "" if "bfloat16" in subject.method.can.dtypes else "bfloat16 is not declared"
+
+
+def _unless_named_after(subject: Subject) -> str:
+    if subject.method.same_as is None:
+        return "it claims to be the same as no other method"
+    if subject.namesake is None:
+        return f"{subject.method.same_as} was not given to compare with"
+    return ""
+
+
+def _unless_feature_map(subject: Subject) -> str:
+    return "" if subject.method.feature_map is not None else "it is not a feature map"
+
+
+LAWS = (
+    Law(name="shape-and-dtype-kept", check=laws.shape_and_dtype_kept),
+    Law(name="low-precision-is-close", check=laws.low_precision_is_close, skip=_unless_bfloat16),
+    Law(name="inputs-not-written-to", check=laws.inputs_not_written_to),
+    Law(name="fresh-output-for-fresh-input", check=laws.fresh_output_for_fresh_input),
+    Law(name="same-seed-same-result", check=laws.same_seed_same_result),
+    Law(name="batch-neighbours-not-seen", check=laws.batch_neighbours_not_seen),
+    Law(name="future-not-seen", check=laws.future_not_seen, skip=_unless_declared("causal")),
+    Law(
+        name="padding-as-good-as-absent",
+        check=laws.padding_as_good_as_absent,
+        skip=_unless_declared("key_padding"),
+    ),
+    Law(
+        name="stepping-equals-whole",
+        check=laws.stepping_equals_whole,
+        skip=_unless_declared("stepwise"),
+    ),
+    Law(
+        name="segments-equal-whole",
+        check=laws.segments_equal_whole,
+        skip=_unless_declared("stepwise"),
+    ),
+    Law(
+        name="state-size-constant",
+        check=laws.state_size_constant,
+        skip=_unless_declared("stepwise"),
+    ),
+    Law(name="gradients-finite", check=laws.gradients_finite),
+    Law(name="equals-namesake", check=exact_laws.equals_namesake, skip=_unless_named_after),
+    Law(name="equals-dense-form", check=exact_laws.equals_dense_form, skip=_unless_feature_map),
+    Law(name="features-unbiased", check=exact_laws.features_unbiased, skip=_unless_feature_map),
+    Law(name="undeclared-raises", check=laws.undeclared_raises),
+)
+
+GATE_LAWS = (
+    "inputs-not-written-to",
+    "batch-neighbours-not-seen",
+    "future-not-seen",
+    "padding-as-good-as-absent",
+    "gradients-finite",
+    "shape-and-dtype-kept",
+)
+"""What is checked inside each trial, on the machine at hand, before anything is measured."""
