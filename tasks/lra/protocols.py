@@ -22,7 +22,7 @@ def published(protocol: str, task: str) -> Published:
     }[protocol]
     if task not in table:
         raise ValueError(
-            f"protocol {protocol!r} has no values for {task!r}, only for {set(table)}."
+            f"protocol {protocol!r} has no values for {task!r}, only for {', '.join(table)}."
         )
     values = table[task]
     return values._replace(note=f"{common} {values.note}".strip())

@@ -22,7 +22,7 @@ class Published(NamedTuple):
 def _encoder(
     layers: int, heads: int, d_model: int, qkv: int, mlp: int, *, dropout: float = 0.1
 ) -> ModelShape:
-    """The arena's encoder for sequences: sinusoidal positions, a CLS vector, an MLP on top of it."""
+    """The encoder for sequences: sinusoidal positions, a CLS vector, an MLP on top of it."""
     return ModelShape(
         num_layers=layers,
         num_heads=heads,
@@ -101,7 +101,7 @@ LRA_REPO: Mapping[str, Published] = MappingProxyType(
             _encoder(4, 4, 256, 256, 1024),
             _rsqrt(20_000, 0.05, 8_000),
             "Highest rate reached: 5.6e-4. Theirs validates on the test set; ours holds validation"
-            " data out of the training set. The config cuts at 1000 bytes, the paper at up to 4000.",
+            " data out of the training set. The config cuts at 1000 bytes, the paper at 4000.",
         ),
         "retrieval": Published(
             _encoder(4, 4, 128, 128, 512),

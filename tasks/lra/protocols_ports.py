@@ -13,9 +13,10 @@ NYSTROM_NOTE = (
 )
 S4_NOTE = (
     "The recipe that S4 (version 2) and its successors train with. Its layers have neither heads"
-    " nor a feed-forward block: 4 heads and a feed-forward of twice the width are our choice, as"
-    " is one norm placement (theirs: after the layer for ListOps and Image, before it elsewhere)."
-    " Rates were tuned for state-space layers and may be too high for attention."
+    " nor positions nor a feed-forward block: 4 heads, learned positions and a feed-forward of"
+    " twice the width are our choice, as is the norm before each block (theirs: after it for"
+    " ListOps and Image). Rates were tuned for state-space layers and may be too high for"
+    " attention."
 )
 
 _SMALL = ModelShape(

@@ -1,0 +1,56 @@
+"""Data sets of the Hugging Face hub at a pinned revision, or a quick sentence why not."""
+
+import socket
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tasks.api import LoadRequest, SourceUnavailableError
+from tasks.data.packaged import why_package_is_missing
+
+PATIENCE = 3.0
+"""Seconds for the hub to accept a connection, before its client's own many retries begin."""
+
+
+def why_hub_is_missing(request: LoadRequest) -> str | None:  # noqa: ARG001
+    """Whether the client is installed; the network is only tried when data are loaded."""
+    return why_package_is_missing("datasets", "hub")
+
+
+def load_hub_dataset(name: str, revision: str, cache: Path | None) -> Any:
+    """All splits of a data set, as a `datasets.DatasetDict`."""
+    reason = why_hub_is_missing(LoadRequest(data={}))
+    if reason is not None:
+        raise SourceUnavailableError(f"{name} cannot be fetched: {reason}")
+    import datasets
+
+    advice = (
+        "Connect to the network, or set HF_HUB_OFFLINE=1 if the data set is in Hugging Face's own"
+        " cache, or choose another source with `--source`."
+    )
+    if not datasets.config.HF_HUB_OFFLINE and not _hub_answers():
+        raise SourceUnavailableError(
+            f"{name} cannot be fetched: the Hugging Face hub does not answer. {advice}"
+        )
+    folder = None if cache is None else str(cache / "hub")
+    try:
+        return datasets.load_dataset(name, revision=revision, cache_dir=folder)
+    except (OSError, datasets.exceptions.DatasetsError) as error:
+        raise SourceUnavailableError(f"{name} cannot be fetched: {error}. {advice}") from error
+
+
+def _hub_answers() -> bool:
+    """True too where a proxy stands between: it alone can tell."""
+    import huggingface_hub.constants
+
+    address = urllib.parse.urlsplit(huggingface_hub.constants.ENDPOINT)
+    proxies = urllib.request.getproxies()
+    if address.scheme in proxies or "all" in proxies:
+        return True
+    port = address.port or (80 if address.scheme == "http" else 443)
+    try:
+        socket.create_connection((address.hostname or "", port), timeout=PATIENCE).close()
+    except OSError:
+        return False
+    return True
