@@ -1,9 +1,10 @@
 """What a call costs on paper: floating-point operations, bytes moved, attention kernels.
 
 Conventions, stated once. Only matrix products, convolutions and fused attention count, 2 for a
-multiply-add, as in every published count; elementwise work, reductions and softmax do not. A fused attention kernel counts 2 B H T S (d + v) forward and 2.5 times that backward, whole
-rectangle even when causal, as torch counts it: so the fused and the readable implementation of the
-same mathematics have the same number. Only `analytic_attention_flops` halves what is causal.
+multiply-add, as in every published count; elementwise work, reductions and softmax do not. A fused
+attention kernel counts 2 B H T S (d + v) forward and 2.5 times that backward, the whole rectangle
+even when causal, as torch counts it: so the fused and the readable implementation of the same
+mathematics have the same number. Only `analytic_attention_flops` halves what is causal.
 """
 
 import functools

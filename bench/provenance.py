@@ -68,7 +68,7 @@ def commit_and_dirty(root: Path) -> tuple[str | None, bool | None]:
 def source_digest(file: Path | None, package: str, *, shared: str, root: Path = _ROOT) -> str:
     """SHA-256 of a source file, of what it shares with others and of all that these import.
 
-    Imports are followed within `package` of the project at `root`; names and contents count, folders not.
+    Imports are followed within `package` of the project at `root`; folders do not count.
     """
     digest = hashlib.sha256()
     start = {root / package / "api.py", *root.glob(shared)} | ({file.resolve()} if file else set())

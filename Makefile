@@ -1,0 +1,41 @@
+# Two commands need nothing but Python 3.11 or newer: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV ?= .venv
+RESULTS ?= bench-results
+
+BIN = $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+PINS = pyproject.toml constraints.txt
+
+.PHONY: demo test check clean
+
+demo: $(VENV)/installed-packaged
+	$(BIN)/python -m bench run --methods darkformer performer --task lra --results $(RESULTS)
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/architecture
+
+# The virtual environment and what tools left behind; results stay.
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# Stamps: a second `make` installs nothing. What `dev` installs contains what `packaged` does.
+$(VENV)/installed-packaged: $(PINS) | $(BIN)/python
+	$(INSTALL) '.[packaged]'
+	@touch $@
+
+$(VENV)/installed-dev: $(PINS) | $(BIN)/python
+	$(INSTALL) '.[dev]'
+	@touch $(VENV)/installed-packaged $@
