@@ -1,0 +1,38 @@
+"""The laws that a method must keep here and now, before anything is measured on this machine."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from methods.api import Method
+from methods.core.testing import GATE_LAWS, check_method
+
+LOW_PRECISION = ("bfloat16", "float16")
+
+
+def gate(
+    method: Method,
+    options: Mapping[str, Any],
+    *,
+    device: str,
+    dtype: str,
+    namesake: Method | None = None,
+) -> str | None:
+    """None if the method may be measured, else every broken law with what was seen.
+
+    Another implementation of a method is compared with its namesake as well, and a trial in low
+    precision also checks that. The trial's random numbers are what they were before.
+    """
+    laws = list(GATE_LAWS)
+    if namesake is not None:
+        laws.append("equals-namesake")
+    if dtype in LOW_PRECISION:
+        laws.append("low-precision-is-close")
+    gpus = [] if device == "cpu" else [torch.device(device)]
+    with torch.random.fork_rng(devices=gpus):
+        outcomes = check_method(
+            method, options=options, device=device, laws=laws, namesake=namesake
+        )
+    broken = [f"{outcome.law}: {outcome.detail}" for outcome in outcomes if not outcome.passed]
+    return " ".join(broken) or None
