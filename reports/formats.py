@@ -1,0 +1,150 @@
+"""A grid for the terminal, as Markdown, as LaTeX. Names and reasons are escaped in each."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from reports.grid import Entry, Grid, Section
+
+STYLES: Final = {"best": "bold green", "tied": "green", "faint": "dim", "": ""}
+LONGEST_LABEL: Final = 28
+"""Longer names of methods are broken where the terminal is narrow."""
+_MARKDOWN: Final = str.maketrans({c: f"\\{c}" for c in "\\`*_|<>[]~#"})
+_LATEX: Final[Mapping[int, str]] = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "±": r"\(\pm\)",
+        "=": r"{=}",
+    }
+)
+
+
+def rich_grid(grid: Grid) -> RenderableType:
+    """For a terminal; text is never read as markup."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False, collapse_padding=True)
+    longest = max(len(row[0].text) for section in grid.sections for row in section.rows)
+    for i, lines in enumerate(grid.header):
+        table.add_column(
+            Text("\n".join(line for line in lines if line)),
+            justify="left" if i == 0 else "right",
+            overflow="fold",
+            no_wrap=i == 0 and longest <= LONGEST_LABEL,
+            min_width=max(len(word) for line in lines for word in [*line.split(), ""]),
+        )
+    for section in grid.sections:
+        table.add_section()
+        if section.title:
+            table.add_row(Text(section.title, style="italic"))
+        for row in section.rows:
+            label, *entries = row
+            table.add_row(_rich_label(label), *(_rich_entry(entry) for entry in entries))
+    notes = [
+        Text(f"{f'[{mark}] ' if mark else ''}{text}", style="dim") for mark, text in grid.notes
+    ]
+    return Group(Text(grid.title, style="bold"), table, *notes, Text())
+
+
+def _rich_label(entry: Entry) -> Text:
+    refs = "".join(f" [{ref}]" for ref in entry.refs)
+    text = Text(entry.text).append(refs, style="dim")
+    return text.append(f"\n({entry.remark})" if entry.remark else "", style="dim")
+
+
+def _rich_entry(entry: Entry) -> Text:
+    """The mark in front and all else below, so that numbers stay aligned on the right."""
+    text = Text(entry.mark + entry.text, style=STYLES[entry.emphasis])
+    refs = " ".join(f"[{ref}]" for ref in entry.refs)
+    below = " ".join(word for word in (entry.remark, refs) if word)
+    return text.append(f"\n{below}" if below else "", style="dim")
+
+
+def markdown_grid(grid: Grid) -> str:
+    """A table as GitHub writes it, with its notes as a list."""
+    width = len(grid.header)
+    heads = (" ".join(_md(line) for line in lines if line) for lines in grid.header)
+    lines = [f"**{_md(grid.title)}**", "", _md_line(heads)]
+    lines.append("|" + "|".join([":---"] + ["---:"] * (width - 1)) + "|")
+    for section in grid.sections:
+        if section.title:
+            lines.append(_md_line([f"*{_md(section.title)}*"] + [""] * (width - 1)))
+        lines += [_md_line(_md_entry(entry) for entry in row) for row in section.rows]
+    lines.append("")
+    for mark, text in grid.notes:
+        lines.append(f"- {_md(f'[{mark}] ') if mark else ''}{_md(text)}")
+    return "\n".join(lines) + "\n"
+
+
+def _md(text: str) -> str:
+    return text.translate(_MARKDOWN)
+
+
+def _md_line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _md_entry(entry: Entry) -> str:
+    text = _md(entry.text)
+    if entry.emphasis == "best":
+        text = f"**{text}**"
+    text += f" {_md(entry.mark)}" if entry.mark else ""
+    text += f" ({_md(entry.remark)})" if entry.remark else ""
+    return text + "".join(_md(f" [{ref}]") for ref in entry.refs)
+
+
+def latex_grid(grid: Grid) -> str:
+    """A table for booktabs, with its notes below it."""
+    width = len(grid.header)
+    height = max(len(lines) for lines in grid.header)
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_tex(grid.title)}}}",
+        rf"\begin{{tabular}}{{l{'r' * (width - 1)}}}",
+        r"\toprule",
+    ]
+    for i in range(height):
+        heads = (_tex(head[i]) if i < len(head) else "" for head in grid.header)
+        lines.append(" & ".join(heads) + r" \\")
+    for section in grid.sections:
+        lines += _tex_section(section, width)
+    lines += [r"\bottomrule", r"\end{tabular}", "", r"\footnotesize"]
+    for mark, text in grid.notes:
+        lines.append((rf"\textsuperscript{{{mark}}} " if mark else "") + _tex(text) + r"\par")
+    return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def _tex_section(section: Section, width: int) -> list[str]:
+    lines = [r"\midrule"]
+    if section.title:
+        lines.append(rf"\multicolumn{{{width}}}{{l}}{{\emph{{{_tex(section.title)}}}}} \\")
+    rows = (" & ".join(_tex_entry(entry) for entry in row) for row in section.rows)
+    return lines + [rf"{row} \\" for row in rows]
+
+
+def _tex(text: str) -> str:
+    return text.translate(_LATEX)
+
+
+def _tex_entry(entry: Entry) -> str:
+    text = _tex(entry.text)
+    if entry.emphasis == "best":
+        text = rf"\textbf{{{text}}}"
+    text += rf"\,{_tex(entry.mark)}" if entry.mark else ""
+    text += rf" ({_tex(entry.remark)})" if entry.remark else ""
+    return text + "".join(rf"\textsuperscript{{{ref}}}" for ref in entry.refs)

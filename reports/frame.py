@@ -1,0 +1,168 @@
+"""Records as a table: one row a record, summaries computed here."""
+
+import json
+import statistics
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
+
+from results.record import Cost, Record
+from results.statistics import Score
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One record, flat. Base units; None or an empty string where the record says nothing."""
+
+    method: str
+    options: str
+    """Canonical JSON, as are `settings` and `protocol`."""
+    role: str
+    same_as: str
+    task: str
+    task_version: int
+    preset: str
+    source: str
+    settings: str
+    dtype: str
+    device: str
+    compile: bool
+    seed: int
+    status: str
+    reason: str
+    metric: str
+    unit: str
+    higher_is_better: bool
+    value: float | None
+    successes: int | None
+    trials: int | None
+    outcomes: str
+    title: str
+    """What the data were."""
+    stand_in: bool
+    digest: str
+    num_test: int | None
+    majority_successes: int | None
+    majority_trials: int | None
+    protocol: str
+    machine: str
+    threads: int
+    step_seconds: float | None
+    """Median of the samples; the quartiles follow."""
+    step_seconds_low: float | None
+    step_seconds_high: float | None
+    tokens_per_second: float | None
+    peak_memory_bytes: int | None
+    parameters: int | None
+    non_embedding_parameters: int | None
+    flops_per_step: int | None
+    bytes_moved_per_step: int | None
+    state_bytes: int | None
+    collapsed_rows: float | None
+    kernels: str
+    commit: str
+    dirty: bool
+    started: str
+    seconds: float
+
+    @property
+    def score(self) -> Score | None:
+        """For `results.statistics`; None unless the trial completed with a metric."""
+        if self.status != "completed" or self.value is None:
+            return None
+        return Score(
+            seed=self.seed,
+            value=self.value,
+            successes=self.successes,
+            trials=self.trials,
+            test_set=self.digest,
+            outcomes=self.outcomes,
+        )
+
+
+def rows(records: Iterable[Record]) -> list[Row]:
+    """One row a record, in the order given. The first metric is the one that tables show."""
+    return [_row(record) for record in records]
+
+
+def frame(records: Iterable[Record]) -> "pd.DataFrame":
+    """The same rows for whoever analyses further."""
+    import pandas as pd
+
+    names = [field.name for field in fields(Row)]
+    return pd.DataFrame([asdict(row) for row in rows(records)], columns=names)
+
+
+def _row(record: Record) -> Row:
+    identity, data = record.identity, record.data
+    cost = record.cost or Cost()
+    metric = record.metrics[0] if record.metrics else None
+    counts = metric.proportion if metric else None
+    low, median, high = _quartiles(cost.step_seconds)
+    return Row(
+        method=identity.method,
+        options=_canonical(identity.method_options),
+        role=record.role,
+        same_as=record.same_as or "",
+        task=identity.task,
+        task_version=identity.task_version,
+        preset=identity.preset,
+        source=identity.source,
+        settings=_canonical(identity.settings),
+        dtype=identity.dtype,
+        device=identity.device,
+        compile=identity.compile,
+        seed=identity.seed,
+        status=record.status,
+        reason=record.reason,
+        metric=metric.name if metric else "",
+        unit=metric.unit if metric else "",
+        higher_is_better=metric.higher_is_better if metric else True,
+        value=metric.value if metric else None,
+        successes=counts.successes if counts else None,
+        trials=counts.trials if counts else None,
+        outcomes=record.training.outcomes if record.training else "",
+        title=data.title if data else "",
+        stand_in=data.stand_in if data else False,
+        digest=data.digest if data else "",
+        num_test=data.num_test if data else None,
+        majority_successes=data.majority.successes if data else None,
+        majority_trials=data.majority.trials if data else None,
+        protocol=_canonical(record.settings_resolved),
+        machine=record.machine.name,
+        threads=record.machine.threads,
+        step_seconds=median,
+        step_seconds_low=low,
+        step_seconds_high=high,
+        tokens_per_second=cost.tokens_per_step / median
+        if cost.tokens_per_step and median
+        else None,
+        peak_memory_bytes=cost.peak_memory_bytes,
+        parameters=cost.parameters,
+        non_embedding_parameters=cost.non_embedding_parameters,
+        flops_per_step=cost.flops_per_step,
+        bytes_moved_per_step=cost.bytes_moved_per_step,
+        state_bytes=cost.state_bytes,
+        collapsed_rows=cost.collapsed_rows,
+        kernels=", ".join(cost.kernels),
+        commit=record.provenance.commit or "",
+        dirty=bool(record.provenance.dirty),
+        started=record.provenance.started,
+        seconds=record.provenance.seconds,
+    )
+
+
+def _quartiles(samples: list[float]) -> tuple[float | None, float | None, float | None]:
+    if not samples:
+        return None, None, None
+    if len(samples) == 1:
+        return samples[0], samples[0], samples[0]
+    low, median, high = statistics.quantiles(samples, n=4, method="inclusive")
+    return low, median, high
+
+
+def _canonical(values: object) -> str:
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,196 @@
+"""The comparison for machines: one row a number, in base units, and a row for every gap."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+
+from reports.cells import MAJORITY, Cell, Comparison
+from reports.columns import Column, Contender, Facts
+from reports.costs import PRICES, by_machine, price_of
+from reports.frame import Row
+from reports.grid import NOT_RUN
+from results.published import Published
+from results.statistics import Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tidy:
+    """One number. Published ones have a `source` that starts with `published:`."""
+
+    task: str
+    task_version: int | None
+    preset: str
+    source: str
+    title: str
+    stand_in: bool
+    digest: str
+    settings: str
+    dtype: str
+    device: str
+    compile: bool
+    method: str
+    options: str
+    role: str
+    quantity: str
+    unit: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    seeds: str = ""
+    status: str
+    """`completed`, `not run`, or how the seeds ended, each once."""
+    reason: str = ""
+    best: bool = False
+    tied: bool = False
+    at_floor: bool = False
+    machine: str = ""
+    threads: int | None = None
+
+
+def tidy(comparison: Comparison, *, cost: bool = True) -> Iterator[Tidy]:
+    """Scores first, then the floor, then the price, column by column."""
+    for column, facts in comparison.columns.items():
+        for contender in comparison.contenders:
+            cell = comparison.cell(contender, column)
+            yield _score(column, facts, contender, cell)
+            if cost:
+                yield from _prices(column, facts, contender, cell)
+        if facts.majority is not None:
+            yield _majority(column, facts, facts.majority)
+
+
+def published(values: Sequence[Published]) -> Iterator[Tidy]:
+    """Published numbers, in the units of their source; a failure has a reason and no value."""
+    for value in values:
+        yield Tidy(
+            task=value.column,
+            task_version=None,
+            preset=value.protocol,
+            source=f"published:{value.table}:{value.source}:{value.mark}",
+            title=value.citation,
+            stand_in=False,
+            digest="",
+            settings="{}",
+            dtype="",
+            device="",
+            compile=False,
+            method=value.bench_method,
+            options=value.method,
+            role="published",
+            quantity=value.quantity,
+            unit=value.unit,
+            value=value.value,
+            status="published",
+            reason=value.note,
+        )
+
+
+def as_csv(rows: Iterator[Tidy]) -> str:
+    """Comma-separated, with a header line."""
+    text = io.StringIO()
+    names = [field.name for field in fields(Tidy)]
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return text.getvalue()
+
+
+def as_json(rows: Iterator[Tidy]) -> str:
+    """A list of objects; what is not finite is null."""
+    return json.dumps([_finite(asdict(row)) for row in rows], indent=1, allow_nan=False) + "\n"
+
+
+def _finite(values: dict[str, object]) -> dict[str, object]:
+    return {
+        name: None if isinstance(v, float) and not abs(v) < float("inf") else v
+        for name, v in values.items()
+    }
+
+
+def _make(column: Column, facts: Facts, **rest: object) -> Tidy:
+    return Tidy(
+        task=column.task,
+        task_version=column.task_version,
+        preset=column.preset,
+        source=column.source,
+        title=facts.title,
+        stand_in=facts.stand_in,
+        digest=column.digest,
+        settings=column.settings,
+        dtype=column.dtype,
+        device=column.device,
+        compile=column.compile,
+        **rest,  # type: ignore[arg-type]
+    )
+
+
+def _score(column: Column, facts: Facts, contender: Contender, cell: Cell) -> Tidy:
+    interval = cell.interval
+    known = interval is not None and interval.known
+    return _make(
+        column,
+        facts,
+        method=contender.method,
+        options=contender.options,
+        role=contender.role,
+        quantity=facts.metric or "accuracy",
+        unit=facts.unit or "fraction",
+        value=interval.mean if interval else None,
+        low=interval.low if interval and known else None,
+        high=interval.high if interval and known else None,
+        seeds=" ".join(str(row.seed) for row in cell.completed),
+        status=", ".join(dict.fromkeys(row.status for row in cell.rows)) or NOT_RUN,
+        reason="; ".join(dict.fromkeys(row.reason for row in cell.failed)),
+        best=cell.best,
+        tied=cell.tied,
+        at_floor=cell.at_floor,
+    )
+
+
+def _prices(column: Column, facts: Facts, contender: Contender, cell: Cell) -> Iterator[Tidy]:
+    for (machine, threads), rows in by_machine(cell.rows).items():
+        for price in PRICES:
+            value = price_of(price, rows)
+            if value is not None:
+                low, high = _quartiles(rows) if price.quantity == "step_seconds" else (None, None)
+                yield _make(
+                    column,
+                    facts,
+                    method=contender.method,
+                    options=contender.options,
+                    role=contender.role,
+                    quantity=price.quantity,
+                    unit=price.unit,
+                    value=value,
+                    low=low,
+                    high=high,
+                    seeds=" ".join(str(row.seed) for row in rows),
+                    status="completed",
+                    machine=machine,
+                    threads=threads,
+                )
+
+
+def _quartiles(rows: Sequence[Row]) -> tuple[float | None, float | None]:
+    """The outermost quartiles of step time over seeds: where the middle half lies."""
+    lows = [row.step_seconds_low for row in rows if row.step_seconds_low is not None]
+    highs = [row.step_seconds_high for row in rows if row.step_seconds_high is not None]
+    return (min(lows), max(highs)) if lows and highs else (None, None)
+
+
+def _majority(column: Column, facts: Facts, interval: Interval) -> Tidy:
+    return _make(
+        column,
+        facts,
+        method=MAJORITY,
+        options="{}",
+        role="floor",
+        quantity=facts.metric or "accuracy",
+        unit="fraction",
+        value=interval.mean,
+        low=interval.low,
+        high=interval.high,
+        status="completed",
+    )
