@@ -1,4 +1,4 @@
-"""The command line. Commands are loaded when they are called, so that help is quick and free of torch."""
+"""The command line. Commands are loaded when called, so that help is quick and free of torch."""
 
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -7,9 +7,8 @@ from cyclopts import App, CycloptsError
 
 from bench.errors import UsageError
 
-HELP = """Compare attention methods on the same data, with the same stopwatch, with error bars.
-
-Examples:
+HELP = "Compare attention methods on the same data, with the same stopwatch, with error bars."
+EXAMPLES = """Examples:
 
     python -m bench run --methods darkformer performer --task lra
 
@@ -28,24 +27,34 @@ COMMANDS = {
 }
 
 
-def build_app() -> App:
-    """The application with every command, none of them imported."""
+def build_app(asked: str = "") -> App:
+    """The application with every command, none of them imported.
+
+    The list of commands shows a line each, which needs no import; the page of the command that is
+    asked for shows its own docstring.
+    """
     app = App(
         name="python -m bench",
         help=HELP,
+        help_epilogue=EXAMPLES,
         help_format="markdown",
         version=_version,
         result_action="return_value",
     )
     for name, help_text in COMMANDS.items():
-        app.command(f"bench.cli.{name}:{name}_command", name=name, help=help_text)
+        app.command(
+            f"bench.cli.{name}:{name}_command",
+            name=name,
+            help=None if name == asked else help_text,
+            help_epilogue="",
+        )
     return app
 
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 something failed, 2 bad input, 130 stopped."""
     try:
-        code = build_app()(exit_on_error=False, print_error=False)
+        code = build_app(sys.argv[1] if sys.argv[1:] else "")(exit_on_error=False, print_error=False)
     except (UsageError, CycloptsError) as error:
         print(f"Error: {error}", file=sys.stderr)
         code = 2
