@@ -24,7 +24,7 @@ def cached(
     text = json.dumps(dict(key), sort_keys=True)
     file = folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.npz"
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             return {field: stored[field] for field in stored.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         arrays = make()

@@ -122,8 +122,10 @@ def _contents(rng: np.random.RandomState, level: _Level) -> Ints:
     """A digit for every leaf, one of four operators for every operator."""
     content = np.empty(len(level.tree), dtype=np.int64)
     num_operators = len(level.num_args)
-    content[~level.is_operator] = rng.randint(0, 10, size=len(content) - num_operators)
-    content[level.is_operator] = rng.randint(0, 4, size=num_operators)
+    content[~level.is_operator] = rng.randint(
+        0, 10, size=len(content) - num_operators, dtype=np.int64
+    )
+    content[level.is_operator] = rng.randint(0, 4, size=num_operators, dtype=np.int64)
     return content
 
 

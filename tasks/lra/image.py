@@ -105,8 +105,10 @@ QUICK = Preset(
     note="A few seconds on two CPU cores, to see that everything works; too short to learn much.",
     source="packaged",
     model=ModelShape(num_layers=2, num_heads=2, d_model=64, qkv_dim=64, mlp_dim=128),
-    training=Training(steps=120, batch_size=16, learning_rate=2e-3, warmup_steps=12),
-    data={**DEFAULTS, "side": 14},
+    training=Training(
+        steps=120, batch_size=16, learning_rate=2e-3, warmup_steps=12, evaluate_every=40
+    ),
+    data={"side": 14, "num_train": 0, "num_validation": 200, "num_test": 600},
     max_time=196,
 )
 SMALL = Preset(

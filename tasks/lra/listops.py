@@ -156,7 +156,9 @@ QUICK = Preset(
     note="A few seconds on two CPU cores, to see that everything works; too short to learn much.",
     source="generated",
     model=ModelShape(num_layers=2, num_heads=2, d_model=64, qkv_dim=64, mlp_dim=128),
-    training=Training(steps=150, batch_size=32, learning_rate=1e-3, warmup_steps=15),
+    training=Training(
+        steps=150, batch_size=32, learning_rate=1e-3, warmup_steps=15, evaluate_every=50
+    ),
     data={
         "num_train": 4_000,
         "num_validation": 500,

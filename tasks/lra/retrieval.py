@@ -123,8 +123,10 @@ QUICK = Preset(
     note="A few seconds on two CPU cores, to see that everything works; too short to learn much.",
     source="packaged",
     model=ModelShape(num_layers=2, num_heads=2, d_model=64, qkv_dim=64, mlp_dim=128),
-    training=Training(steps=120, batch_size=16, learning_rate=1e-3, warmup_steps=12),
-    data={"max_length": 128, "num_train": 4_000, "num_validation": 400, "num_test": 1_000},
+    training=Training(
+        steps=120, batch_size=16, learning_rate=1e-3, warmup_steps=12, evaluate_every=40
+    ),
+    data={"max_length": 128, "num_train": 4_000, "num_validation": 200, "num_test": 400},
     max_time=128,
 )
 SMALL = Preset(
