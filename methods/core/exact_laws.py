@@ -13,7 +13,7 @@ from methods.api import FeatureMap
 from methods.core.attention import KernelAttention, build_attention
 from methods.core.dense import dense_reference
 from methods.core.laws import LARGE_NORM, LawBrokenError, require_close
-from methods.core.subject import Inputs, Runner, Subject
+from methods.core.subject import Inputs, Runner, Subject, calibrate
 
 NUM_DRAWS = 256
 """Instances that the z-test averages over: finds a bias of a few percent of the kernel."""
@@ -135,6 +135,7 @@ def _map(subject: Subject, seed: int) -> FeatureMap:
     generator = torch.Generator().manual_seed(seed)
     heads = subject.heads(1, grouped=False)
     built = build_attention(subject.method, heads, generator, **subject.options)
+    calibrate(built, torch.ones(subject.head_dim))
     assert isinstance(built, KernelAttention)
     return built.feature_map
 

@@ -93,10 +93,10 @@ def low_precision_is_close(subject: Subject) -> None:
 def future_not_seen(subject: Subject) -> None:
     """However the future changes, by a little or to enormous keys, the past stays as it was."""
     run = subject.build(True)
-    for time, now in ((7, 5), (33, 16), (161, 135)):
+    for time, now in ((7, 5), (161, 135)):
         inputs = subject.inputs(time)
         before = run(inputs)[..., :now, :]
-        for norm in (None, LARGE_NORM, 20 * LARGE_NORM):
+        for norm in (None, 20 * LARGE_NORM):
             other = subject.inputs(time, seed=2, norm=norm)
             after = run(join(cut(inputs, 0, now), cut(other, now, time)))[..., :now, :]
             require_close(
@@ -124,6 +124,15 @@ def padding_as_good_as_absent(subject: Subject) -> None:
             run(inputs, uneven)[1, ..., :7, :],
             run(cut(inputs, 0, 7))[1],
             f"{_way(causal)} output of the shorter of two differs from that without padded places",
+        )
+    if subject.method.can.cross:
+        run = subject.build(False)
+        q, k, v = subject.inputs(7, key_time=time)
+        padding = _right_padding((length, length), time, subject.device)
+        require_close(
+            run((q, k, v), padding),
+            run((q, *cut((k, v), 0, length))),
+            "cross-attention output differs from that without the padded places",
         )
 
 
@@ -176,9 +185,9 @@ def gradients_finite(subject: Subject) -> None:
         paddings = [None]
         if subject.method.can.key_padding:
             paddings.append(_right_padding((0, 20), time, subject.device))
+        run = subject.build(causal)
         for norm in (None, LARGE_NORM):
             for padding in paddings:
-                run = subject.build(causal)
                 inputs = subject.inputs(time, norm=norm)
                 for name, gradient in _gradients(run, inputs, padding):
                     if not torch.isfinite(gradient).all():

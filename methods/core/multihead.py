@@ -126,20 +126,25 @@ def build_mixer(
     generator: torch.Generator,
     **options: Any,
 ) -> BuiltMixer:
-    """The method as a token mixer of these sizes, all its weights drawn from `generator`."""
+    """The method as a token mixer of these sizes, all its weights drawn from `generator`.
+
+    What the method draws for itself comes from a generator of its own, so that methods of one seed
+    start from the same projections and leave the same numbers to whatever is drawn after them.
+    """
     capabilities.require_direction(method, causal)
     if qkv_dim != heads.num_heads * heads.head_dim:
         raise ValueError(
             f"qkv_dim is {qkv_dim}, but {heads.num_heads} heads of {heads.head_dim} make"
             f" {heads.num_heads * heads.head_dim}."
         )
+    own = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=generator)))
     if method.mixer is None:
-        attention = build_attention(method, heads, generator, **options)
+        attention = build_attention(method, heads, own, **options)
         return MultiHeadMixer(attention, d_model=d_model, causal=causal, generator=generator)
     capabilities.require_packages(method)
     capabilities.require_options(method, options)
     capabilities.require_grouping(method, heads)
-    return GuardedMixer(method, method.mixer(d_model, heads, generator, causal=causal, **options))
+    return GuardedMixer(method, method.mixer(d_model, heads, own, causal=causal, **options))
 
 
 def state_bytes(state: Any) -> int:

@@ -65,10 +65,12 @@ class Subject:
         )
 
     def build(self, causal: bool, *, dtype: torch.dtype = torch.float32, seed: int = 0) -> Runner:
-        """A fresh instance, its random numbers from a generator of its own."""
+        """A fresh instance, its random numbers from a generator of its own, calibrated if it asks
+        for that."""
         generator = torch.Generator().manual_seed(seed)
         if self.method.mixer is None:
             module = build_attention(self.method, self.heads(), generator, **self.options)
+            calibrate(module, torch.logspace(-1, 0, self.head_dim))
         else:
             module = build_mixer(
                 self.method,
@@ -107,6 +109,17 @@ class Subject:
         if norm is not None:
             spread = [norm * x / x.norm(dim=-1, keepdim=True) for x in spread]
         return tuple(x.to(self.device, dtype) for x in spread)
+
+
+def calibrate(attention: BuiltAttention, spread: Tensor) -> None:
+    """Let it set itself from queries and keys whose directions have these standard deviations."""
+    generator = torch.Generator().manual_seed(11)
+    heads = attention.heads
+    drawn = [
+        torch.randn(1, num_heads, 257, heads.head_dim, generator=generator)
+        for num_heads in (heads.num_heads, heads.num_kv_heads)
+    ]
+    attention.calibrate(drawn[0] * spread, drawn[1] * spread)
 
 
 def cut(inputs: Inputs, start: int, stop: int) -> Inputs:

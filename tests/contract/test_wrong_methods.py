@@ -11,7 +11,7 @@ CONSEQUENCES = {
     "stepping-equals-whole": {"segments-equal-whole"},
     # A padded neighbour's output is another one, and a hundredth of it arrives here.
     "batch-neighbours-not-seen": {"padding-as-good-as-absent"},
-    # A stale result is wrong wherever two results are compared, and its graph is used up.
+    # A stale result is wrong wherever two results are compared.
     "fresh-output-for-fresh-input": {"gradients-finite", "padding-as-good-as-absent"},
 }
 """Laws that the same mistake breaks as well."""
