@@ -30,7 +30,8 @@ class PeakMemory:
     """A context manager: by how many bytes memory rose, at its highest, above the moment of entry.
 
     On a GPU the memory that torch's allocator handed out; on a processor the resident memory of the
-    whole process, as exactly as the kernel counts it: some pages a core. `bytes` is None where the peak cannot be known.
+    whole process, as exactly as the kernel counts it: some pages a core. `bytes` is
+    None where the peak cannot be known.
     """
 
     def __init__(self, device: str) -> None:
