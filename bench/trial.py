@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime
-import gc
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -139,7 +138,6 @@ def _measure(
     report(Progress("data"))
     dataset = _load(trial, task, cache)
     found.data = _card(trial, task, dataset)
-    gc.collect()
     with PeakMemory(trial.device) as memory:
         _train_and_test(trial, method, task, dataset, device, report, found)
     found.cost |= {"peak_memory_bytes": memory.bytes, "memory_method": memory.method}

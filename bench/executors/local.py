@@ -49,7 +49,7 @@ class LocalExecutor:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["bench.trial"])
+        self._context.set_forkserver_preload(["bench.executors.preload"])
         self._running: ForkServerProcess | None = None
 
     def __enter__(self) -> "LocalExecutor":
