@@ -23,16 +23,19 @@ def load_hub_dataset(name: str, revision: str, cache: Path | None) -> Any:
     reason = why_hub_is_missing(LoadRequest(data={}))
     if reason is not None:
         raise SourceUnavailableError(f"{name} cannot be fetched: {reason}")
-    import datasets
+    import huggingface_hub.constants
 
     advice = (
         "Connect to the network, or set HF_HUB_OFFLINE=1 if the data set is in Hugging Face's own"
         " cache, or choose another source with `--source`."
     )
-    if not datasets.config.HF_HUB_OFFLINE and not _hub_answers():
+    offline = huggingface_hub.constants.HF_HUB_OFFLINE
+    if not offline and not _hub_answers(huggingface_hub.constants.ENDPOINT):
         raise SourceUnavailableError(
             f"{name} cannot be fetched: the Hugging Face hub does not answer. {advice}"
         )
+    import datasets
+
     folder = None if cache is None else str(cache / "hub")
     try:
         return datasets.load_dataset(name, revision=revision, cache_dir=folder)
@@ -40,11 +43,9 @@ def load_hub_dataset(name: str, revision: str, cache: Path | None) -> Any:
         raise SourceUnavailableError(f"{name} cannot be fetched: {error}. {advice}") from error
 
 
-def _hub_answers() -> bool:
+def _hub_answers(endpoint: str) -> bool:
     """True too where a proxy stands between: it alone can tell."""
-    import huggingface_hub.constants
-
-    address = urllib.parse.urlsplit(huggingface_hub.constants.ENDPOINT)
+    address = urllib.parse.urlsplit(endpoint)
     proxies = urllib.request.getproxies()
     if address.scheme in proxies or "all" in proxies:
         return True

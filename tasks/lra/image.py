@@ -115,9 +115,9 @@ SMALL = Preset(
     name="small",
     note="Digits of 14 x 14 pixels, from which softmax learns on a CPU.",
     source="packaged",
-    model=ModelShape(num_layers=2, num_heads=4, d_model=64, qkv_dim=64, mlp_dim=128),
+    model=ModelShape(num_layers=2, num_heads=4, d_model=64, qkv_dim=64, mlp_dim=128, dropout=0.1),
     training=Training(
-        steps=1_500, batch_size=32, learning_rate=2e-3, warmup_steps=150, weight_decay=0.05
+        steps=1_000, batch_size=32, learning_rate=2e-3, warmup_steps=100, weight_decay=0.05
     ),
     data={**DEFAULTS, "side": 14},
     max_time=196,
