@@ -41,7 +41,11 @@ def _beside(comparison: Comparison, columns: Sequence[Column], table: Table) -> 
     means = suite_means(comparison, members) if members else {}
     header += [("mean", "ours")] if members else []
     header.append(("mean of 5", "publ."))
-    rows: dict[str, list[tuple[Entry, ...]]] = {"in both": [], "ours": [], "published": []}
+    rows: dict[str, list[tuple[Entry, ...]]] = {
+        "in both": [],
+        "ours alone": [],
+        "published alone": [],
+    }
     theirs = {row.bench_method: row for row in table.rows}
     pairs = [(c, theirs.get(c.method)) for c in comparison.contenders]
     ours = {contender.method for contender in comparison.contenders}
@@ -49,14 +53,14 @@ def _beside(comparison: Comparison, columns: Sequence[Column], table: Table) -> 
         entries = [_label(contender, row, table, notes)]
         for column in columns:
             entries.append(_ours(comparison, column, contender))
-            entries.append(_theirs(row, column.task, notes))
+            entries.append(_theirs(row, column.task, table, notes))
         if members:
             mean = (
                 means[contender.label].interval if contender and contender.label in means else None
             )
             entries.append(Entry(text=number(mean, "fraction")) if mean else NOTHING)
         entries.append(_mean(row))
-        section = "in both" if contender and row else "ours" if contender else "published"
+        section = "ours alone" if row is None else "in both" if contender else "published alone"
         rows[section].append(tuple(entries))
     _explain(table, notes)
     title = block_title("Ours beside published, accuracy in %", columns)
@@ -75,7 +79,7 @@ def _alone(table: Table) -> Grid:
     rows = []
     for row in table.rows:
         entries = [_label(None, row, table, notes)]
-        entries += [_theirs(row, column, notes) for column in table.columns]
+        entries += [_theirs(row, column, table, notes) for column in table.columns]
         rows.append((*entries, _mean(row)) if is_suite else tuple(entries))
     _explain(table, notes)
     heads = [("method",), *((column.removeprefix("lra/"),) for column in table.columns)]
@@ -99,8 +103,6 @@ def _explain(table: Table, notes: Notes) -> None:
 
 
 def _label(contender: Contender | None, row: Row | None, table: Table, notes: Notes) -> Entry:
-    names = [contender.label] if contender else []
-    names += [row.method] if row else []
     said = []
     if row is not None:
         if row.protocol or row.citation:
@@ -109,7 +111,9 @@ def _label(contender: Contender | None, row: Row | None, table: Table, notes: No
         said += [row.note] if row.note else []
         said += [f"Printed as {p.value} ({p.where}). {p.note}" for p in row.printed if p.slip]
     refs = tuple(notes.number(text) for text in said)
-    return Entry(text=plain(" / ".join(names), 60), refs=refs)
+    if contender is None:
+        return Entry(text=row.method if row else "", refs=refs)
+    return Entry(text=plain(contender.label, 60), remark=row.method if row else "", refs=refs)
 
 
 def _mean(row: Row | None) -> Entry:
@@ -126,11 +130,13 @@ def _ours(comparison: Comparison, column: Column, contender: Contender | None) -
     return Entry(text=number(cell.interval, comparison.columns[column].unit))
 
 
-def _theirs(row: Row | None, column: str, notes: Notes) -> Entry:
+def _theirs(row: Row | None, column: str, table: Table, notes: Notes) -> Entry:
     cell = next((cell for cell in row.cells if cell.column == column), None) if row else None
     if cell is None:
         return NOTHING
     if cell.value is None:
         return Entry(text="F")
     refs = (notes.number(f"{cell.note[0].upper()}{cell.note[1:]}."),) if cell.note else ()
-    return Entry(text=f"{cell.value:.2f}" if cell.value >= 10 else f"{cell.value:g}", refs=refs)
+    # Speeds are printed with one decimal, accuracies and gigabytes with two.
+    places = 1 if table.unit == "1/s" else 2
+    return Entry(text=f"{cell.value:.{places}f}", refs=refs)

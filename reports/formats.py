@@ -1,10 +1,11 @@
 """A grid for the terminal, as Markdown, as LaTeX. Names and reasons are escaped in each."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +14,8 @@ from reports.grid import Entry, Grid, Section
 STYLES: Final = {"best": "bold green", "tied": "green", "faint": "dim", "": ""}
 LONGEST_LABEL: Final = 28
 """Longer names of methods are broken where the terminal is narrow."""
+LONGEST_REMARK: Final = 12
+"""So much of a remark below a number may widen its column."""
 _MARKDOWN: Final = str.maketrans({c: f"\\{c}" for c in "\\`*_|<>[]~#"})
 _LATEX: Final[Mapping[int, str]] = str.maketrans(
     {
@@ -31,33 +34,65 @@ _LATEX: Final[Mapping[int, str]] = str.maketrans(
         "|": r"\textbar{}",
         "±": r"\(\pm\)",
         "=": r"{=}",
+        # After the end of a row these two would be read as its options.
+        "[": "{[}",
+        "*": "{*}",
     }
 )
 
 
-def rich_grid(grid: Grid) -> RenderableType:
-    """For a terminal; text is never read as markup."""
+@dataclass(frozen=True, slots=True)
+class TerminalGrid:
+    """For a rich console. Columns that do not fit its width go into further tables below.
+
+    Text is never read as markup.
+    """
+
+    grid: Grid
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(self.grid.title, style="bold")
+        for columns in _pages(self.grid, options.max_width):
+            yield _rich_table(self.grid, columns)
+        for mark, text in self.grid.notes:
+            yield Text(f"{f'[{mark}] ' if mark else ''}{text}", style="dim")
+        yield Text()
+
+
+def _pages(grid: Grid, width: int) -> list[list[int]]:
+    """Column numbers without the label's, in groups that fit beside it."""
+    rows = [row for section in grid.sections for row in section.rows]
+    widths = [max(len(line) for line in lines) for lines in grid.header]
+    for row in rows:
+        for i, entry in enumerate(row):
+            below = " ".join((entry.remark, *(f"[{ref}]" for ref in entry.refs)))
+            needed = max(len(entry.mark + entry.text), min(len(below), LONGEST_REMARK))
+            widths[i] = max(widths[i], needed)
+    left = min(widths[0], LONGEST_LABEL) + 3
+    pages: list[list[int]] = [[]]
+    used = left
+    for i in range(1, len(widths)):
+        if pages[-1] and used + widths[i] + 2 > width:
+            pages.append([])
+            used = left
+        pages[-1].append(i)
+        used += widths[i] + 2
+    return pages
+
+
+def _rich_table(grid: Grid, columns: Sequence[int]) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False, collapse_padding=True)
-    longest = max(len(row[0].text) for section in grid.sections for row in section.rows)
-    for i, lines in enumerate(grid.header):
-        table.add_column(
-            Text("\n".join(line for line in lines if line)),
-            justify="left" if i == 0 else "right",
-            overflow="fold",
-            no_wrap=i == 0 and longest <= LONGEST_LABEL,
-            min_width=max(len(word) for line in lines for word in [*line.split(), ""]),
-        )
+    table.add_column(Text(grid.header[0][0]), overflow="fold", vertical="top")
+    for i in columns:
+        head = Text("\n".join(line for line in grid.header[i] if line))
+        table.add_column(head, justify="right", overflow="fold")
     for section in grid.sections:
         table.add_section()
         if section.title:
             table.add_row(Text(section.title, style="italic"))
         for row in section.rows:
-            label, *entries = row
-            table.add_row(_rich_label(label), *(_rich_entry(entry) for entry in entries))
-    notes = [
-        Text(f"{f'[{mark}] ' if mark else ''}{text}", style="dim") for mark, text in grid.notes
-    ]
-    return Group(Text(grid.title, style="bold"), table, *notes, Text())
+            table.add_row(_rich_label(row[0]), *(_rich_entry(row[i]) for i in columns))
+    return table
 
 
 def _rich_label(entry: Entry) -> Text:
@@ -138,7 +173,8 @@ def _tex_section(section: Section, width: int) -> list[str]:
 
 
 def _tex(text: str) -> str:
-    return text.translate(_LATEX)
+    # Two hyphens would be set as a dash.
+    return text.translate(_LATEX).replace("--", "-{}-")
 
 
 def _tex_entry(entry: Entry) -> str:

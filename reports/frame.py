@@ -2,11 +2,11 @@
 
 import json
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
-from results.record import Cost, Record
+from results.record import Cost, Record, Scalar
 from results.statistics import Score
 
 if TYPE_CHECKING:
@@ -164,5 +164,5 @@ def _quartiles(samples: list[float]) -> tuple[float | None, float | None, float 
     return low, median, high
 
 
-def _canonical(values: object) -> str:
-    return json.dumps(values, sort_keys=True, separators=(",", ":"))
+def _canonical(values: Mapping[str, Scalar]) -> str:
+    return "{}" if not values else json.dumps(values, sort_keys=True, separators=(",", ":"))

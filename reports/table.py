@@ -10,7 +10,7 @@ from reports.accuracy import score_grids
 from reports.against import against_grids
 from reports.cells import Comparison, compare
 from reports.costs import cost_grids
-from reports.formats import latex_grid, markdown_grid, rich_grid
+from reports.formats import TerminalGrid, latex_grid, markdown_grid
 from reports.frame import rows
 from reports.grid import Grid
 from reports.tidy import as_csv, as_json, published, tidy
@@ -47,7 +47,7 @@ def render(
             f"no format is called {format!r}; there are {', '.join(get_args(Format))}."
         )
     console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False)
-    console.print(Group(*(rich_grid(grid) for grid in found)))
+    console.print(Group(*(TerminalGrid(grid) for grid in found)))
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
@@ -57,7 +57,7 @@ def renderable(
 ) -> RenderableType:
     """The same for a rich console, in colour."""
     found = _grids(compare(rows(records)), cost=cost, against=tuple(against))
-    return Group(*(rich_grid(grid) for grid in found))
+    return Group(*(TerminalGrid(grid) for grid in found))
 
 
 def _grids(comparison: Comparison, *, cost: bool, against: tuple[Table, ...]) -> list[Grid]:

@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -261,6 +262,7 @@ def _paired_outcomes(a: Sequence[Score], b: Sequence[Score]) -> list[NDArray[np.
     return gains
 
 
+@lru_cache(maxsize=256)
 def _decode(score: Score) -> NDArray[np.int8] | None:
     """None where outcomes are missing or at odds with the counts."""
     if not score.outcomes or score.trials is None:
@@ -269,5 +271,6 @@ def _decode(score: Score) -> NDArray[np.int8] | None:
         packed = np.frombuffer(base64.b64decode(score.outcomes, validate=True), dtype=np.uint8)
     except ValueError:
         return None
-    bits = np.unpackbits(packed).astype(np.int8)[: score.trials]
-    return bits if len(bits) == score.trials and bits.sum() == score.successes else None
+    bits = np.unpackbits(packed, count=min(score.trials, 8 * len(packed))).view(np.int8)
+    sound = len(bits) == score.trials and np.count_nonzero(bits) == score.successes
+    return bits if sound else None

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import pydantic
 import pydantic_core
 
-from results.migrations import MigrationError, migrate
+from results.migrations import Document, MigrationError, migrate
 from results.record import SCHEMA, Identity, Record
 
 LEFTOVER_SECONDS: Final = 3600.0
@@ -64,7 +64,7 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
                 with temporary.open("wb") as file:
-                    file.write(record.model_dump_json(indent=1).encode())
+                    file.write(record.model_dump_json().encode() + b"\n")
                     file.flush()
                     os.fsync(file.fileno())
                 temporary.replace(target)
@@ -97,14 +97,14 @@ class Store:
         `curves=False` drops loss curves and evaluations, which are most of a record's memory.
         """
         problems = list(self._leftovers())
-        found: list[tuple[str, Record]] = []
+        found: list[_Found] = []
         with _paused_garbage_collection():
-            for path in self._files():
-                record = _load(path)
-                if isinstance(record, Record):
-                    found.append((path.name, record if curves else _without_curves(record)))
+            for name in self._names():
+                loaded = _load(self.folder, name, curves=curves)
+                if isinstance(loaded, Problem):
+                    problems.append(loaded)
                 else:
-                    problems.append(record)
+                    found.append(loaded)
         records, duplicates = _newest(found)
         problems.extend(duplicates)
         return Reading(records=records, problems=tuple(sorted(problems, key=lambda p: p.file)))
@@ -123,18 +123,19 @@ class Store:
         Lists the folder once and opens only files whose names carry a wanted digest.
         """
         wanted = {identity.digest() for identity in identities}
-        found: list[tuple[str, Record]] = []
-        for path in self._files():
-            digests = set(_DIGEST.findall(path.name)) & wanted
-            record = _load(path) if digests else None
-            if isinstance(record, Record):
-                found.append((path.name, record))
+        found: list[_Found] = []
+        for name in self._names():
+            if not wanted.isdisjoint(_DIGEST.findall(name)):
+                loaded = _load(self.folder, name)
+                if isinstance(loaded, _Found):
+                    found.append(loaded)
         return {record.identity.digest(): record for record in _newest(found)[0]}
 
-    def _files(self) -> list[Path]:
+    def _names(self) -> list[str]:
         if not self.folder.is_dir():
             return []
-        return sorted(path for path in self.folder.glob("*.json") if not path.name.startswith("."))
+        names = os.listdir(self.folder)
+        return sorted(n for n in names if n.endswith(".json") and not n.startswith("."))
 
     def _leftovers(self) -> Iterator[Problem]:
         if not self.folder.is_dir():
@@ -149,26 +150,38 @@ class Store:
                     )
 
 
-def _load(path: Path) -> Record | Problem:
+class _Found(NamedTuple):
+    name: str
+    digest: str
+    record: Record
+
+
+def _load(folder: Path, name: str, *, curves: bool = True) -> _Found | Problem:
     try:
-        content = path.read_bytes()
+        with open(os.path.join(folder, name), "rb") as file:
+            content = file.read()
     except OSError as error:
-        return Problem(file=path.name, reason=f"cannot be read: {error.strerror or error}")
+        return Problem(file=name, reason=f"cannot be read: {error.strerror or error}")
     try:
         record = Record.model_validate_json(content)
     except pydantic.ValidationError as error:
-        return _load_slowly(path.name, content, error)
+        return _load_slowly(name, content, error)
     if record.schema_ != SCHEMA:
-        return _load_slowly(path.name, content, None)
-    digests = _DIGEST.findall(path.name)
-    if digests and record.identity.digest() not in digests:
-        return Problem(file=path.name, reason="holds another trial than its name says")
-    return record
+        return _load_slowly(name, content, None)
+    return _checked(name, record if curves else _without_curves(record))
+
+
+def _checked(name: str, record: Record) -> _Found | Problem:
+    digest = record.identity.digest()
+    named = _DIGEST.findall(name)
+    if named and digest not in named:
+        return Problem(file=name, reason="holds another trial than its name says")
+    return _Found(name, digest, record)
 
 
 def _load_slowly(
     name: str, content: bytes, error: pydantic.ValidationError | None
-) -> Record | Problem:
+) -> _Found | Problem:
     """A record of an older schema, or what is wrong with this file."""
     try:
         document = pydantic_core.from_json(content)
@@ -182,10 +195,16 @@ def _load_slowly(
         return Problem(file=name, reason=f"cannot be used: {failure}")
     if document["schema"] != SCHEMA:
         try:
-            return Record.model_validate_json(pydantic_core.to_json(migrated))
+            return _Found(name, *_of_old_schema(migrated))
         except pydantic.ValidationError as failure:
             error = failure
     return Problem(file=name, reason=f"does not fit schema {SCHEMA}: {_first(error)}")
+
+
+def _of_old_schema(migrated: Document) -> tuple[str, Record]:
+    """Its file keeps the digest that its identity had, so the name is not checked."""
+    record = Record.model_validate_json(pydantic_core.to_json(migrated))
+    return record.identity.digest(), record
 
 
 def _first(error: pydantic.ValidationError | None) -> str:
@@ -196,36 +215,30 @@ def _first(error: pydantic.ValidationError | None) -> str:
     return f"{field}: {first['msg']}" if field else first["msg"]
 
 
-def _newest(
-    found: list[tuple[str, Record]],
-) -> tuple[tuple[Record, ...], list[Problem]]:
+def _newest(found: Iterable[_Found]) -> tuple[tuple[Record, ...], list[Problem]]:
     """One record an identity, and a problem for each file that a newer one outranks."""
-    kept: dict[str, tuple[str, Record]] = {}
+    kept: dict[str, _Found] = {}
     problems = []
-    for name, record in found:
-        digest = record.identity.digest()
-        rival = kept.get(digest)
-        kept[digest] = (name, record)
-        if rival is None:
+    for each in found:
+        rival = kept.setdefault(each.digest, each)
+        if rival is each:
             continue
-        if _rank(*rival) > _rank(name, record):
-            kept[digest] = rival
-            rival = (name, record)
-        problems.append(
-            Problem(file=rival[0], reason=f"is the same trial as {kept[digest][0]}, which is used")
-        )
-    return tuple(record for _, record in kept.values()), problems
+        loser, winner = sorted((rival, each), key=_rank)
+        kept[each.digest] = winner
+        reason = f"is the same trial as {winner.name}, which is used"
+        problems.append(Problem(file=loser.name, reason=reason))
+    return tuple(each.record for each in kept.values()), problems
 
 
-def _rank(name: str, record: Record) -> tuple[datetime, bool]:
+def _rank(found: _Found) -> tuple[datetime, bool]:
     """The later start wins; of two copies the one under its own name."""
     try:
-        started = datetime.fromisoformat(record.provenance.started)
+        started = datetime.fromisoformat(found.record.provenance.started)
     except ValueError:
         started = datetime.min
     if started.tzinfo is None:
         started = started.replace(tzinfo=UTC)
-    return started, name == record.identity.file_name()
+    return started, found.name == found.record.identity.file_name()
 
 
 def _without_curves(record: Record) -> Record:
