@@ -51,7 +51,7 @@ class DarkformerFeatures(FeatureMap, Redraws, Calibrates):
         super().__init__()
         g, d = heads.num_kv_heads, heads.head_dim
         r = d if rank is None else rank
-        _require(num_features, r, d, initial, proposal)
+        _require(num_features, r, d)
         self._shape = (g, num_features, r)
         self._orthogonal = orthogonal
         self._initial, self._proposal = initial, proposal
@@ -107,15 +107,11 @@ class DarkformerFeatures(FeatureMap, Redraws, Calibrates):
         return (q @ M) @ (k @ M).transpose(-1, -2)
 
 
-def _require(num_features: int, rank: int, dim: int, initial: str, proposal: str) -> None:
+def _require(num_features: int, rank: int, dim: int) -> None:
     if num_features < 1:
         raise ValueError(f"num_features must be at least 1, and it is {num_features}.")
     if not 1 <= rank <= dim:
         raise ValueError(f"rank must lie between 1 and the head dimension {dim}; it is {rank}.")
-    if initial not in ("identity", "whitening"):
-        raise ValueError(f"initial is identity or whitening, not {initial!r}.")
-    if proposal not in ("isotropic", "optimal"):
-        raise ValueError(f"proposal is isotropic or optimal, not {proposal!r}.")
 
 
 METHOD = Method(

@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from torch import Tensor
 
@@ -23,12 +23,16 @@ def require_packages(method: Method) -> None:
 
 
 def require_options(method: Method, options: Mapping[str, Any]) -> None:
-    """Unknown names, and options without a default that were not given, are errors."""
+    """An unknown name, or a value that is none of the option's choices, is an error."""
     known = method.options
-    for name in options:
+    for name, value in options.items():
         if name not in known:
             rest = f"It has {', '.join(known)}." if known else "It has none."
             raise ValueError(f"{method.name} has no option {name!r}. {rest}")
+        annotation = known[name].annotation
+        if get_origin(annotation) is Literal and value not in get_args(annotation):
+            choices = " or ".join(map(str, get_args(annotation)))
+            raise ValueError(f"{name} of {method.name} is {choices}, not {value!r}.")
 
 
 def require_grouping(method: Method, heads: Heads) -> None:

@@ -148,8 +148,8 @@ def test_under_the_optimal_proposal_every_direction_has_the_same_second_moment()
     ("options", "words"),
     [
         ({"rank": 9}, "rank must lie between 1 and the head dimension 8; it is 9"),
-        ({"initial": "random"}, "initial is identity or whitening, not 'random'"),
-        ({"proposal": "best"}, "proposal is isotropic or optimal, not 'best'"),
+        ({"initial": "random"}, "initial of darkformer is identity or whitening, not 'random'"),
+        ({"proposal": "best"}, "proposal of darkformer is isotropic or optimal, not 'best'"),
         ({"num_features": 0}, "num_features must be at least 1, and it is 0"),
     ],
 )
