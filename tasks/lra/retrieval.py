@@ -26,9 +26,16 @@ from tasks.lra import protocols
 
 VERSION = 1
 SEED = 1946
-DEFAULTS = {"max_length": 4_000, "num_train": 0, "num_validation": 0, "num_test": 0}
+DEFAULTS = {
+    "max_length": 4_000,
+    "num_train": 0,
+    "num_validation": 0,
+    "num_test": 0,
+    "years_apart": 0,
+}
 """Lengths in bytes, per tower. A number of 0 asks for all pairs of a release; of the stand-in for
-four times as many pairs as there are passages."""
+four times as many pairs as there are passages. Of the stand-in alone: how many years lie at least
+between two different addresses; the more, the easier."""
 
 PARTS = ("train", "validation", "test")
 FOLDERS = ("tsv_data", "")
@@ -39,17 +46,22 @@ def _load_packaged(request: LoadRequest) -> Dataset:
     chosen = options(request, DEFAULTS)
     max_length = chosen["max_length"]
     documents: dict[str, list[list[bytes]]] = {part: [] for part in PARTS}
+    dates: dict[str, list[int]] = {part: [] for part in PARTS}
     found = speeches()
     years = list(dict.fromkeys(speech.year for speech in found))
     for speech in found:
         cut = passages(speech.text, max_length)
         if len(cut) >= 2:
-            documents[part_of(years.index(speech.year))].append(cut)
+            part = part_of(years.index(speech.year))
+            documents[part].append(cut)
+            dates[part].append(speech.year)
     splits = {}
     for seed, part in enumerate(PARTS, start=SEED):
         counts = [len(cut) for cut in documents[part]]
         num = chosen[f"num_{part}"] or 4 * sum(counts)
-        whose, which, labels = draw_pairs(counts, num, seed)
+        whose, which, labels = draw_pairs(
+            counts, num, seed, years=dates[part], years_apart=chosen["years_apart"]
+        )
         sides = [
             [documents[part][d][p] for d, p in zip(whose[:, side], which[:, side], strict=True)]
             for side in (0, 1)
@@ -57,8 +69,8 @@ def _load_packaged(request: LoadRequest) -> Dataset:
         splits[part] = _split(sides[0], sides[1], labels, max_length)
     what = (
         f"Pairs of disjoint passages of at most {max_length} bytes of State of the Union addresses:"
-        " of one address (1) or of two (0), half and half. Split by year of address, every fifth"
-        f" tested (seed {SEED})."
+        f" of one address (1) or of two at least {chosen['years_apart']} years apart (0), half and"
+        f" half. Split by year of address, every fifth tested (seed {SEED})."
     )
     return Dataset(**splits, vocab_size=BYTE_VOCABULARY, num_classes=2, what=what)
 
@@ -126,18 +138,30 @@ QUICK = Preset(
     training=Training(
         steps=120, batch_size=16, learning_rate=1e-3, warmup_steps=12, evaluate_every=40
     ),
-    data={"max_length": 128, "num_train": 4_000, "num_validation": 200, "num_test": 400},
+    data={
+        "max_length": 128,
+        "num_train": 4_000,
+        "num_validation": 200,
+        "num_test": 400,
+        "years_apart": 100,
+    },
     max_time=128,
 )
 SMALL = Preset(
     name="small",
-    note="Passages of 256 bytes. Other speeches are drawn from all years, so style helps.",
+    note="Passages of 256 bytes; other addresses lie a century away, so that style tells.",
     source="packaged",
-    model=ModelShape(num_layers=2, num_heads=4, d_model=64, qkv_dim=64, mlp_dim=128),
+    model=ModelShape(num_layers=2, num_heads=2, d_model=64, qkv_dim=64, mlp_dim=128, dropout=0.1),
     training=Training(
-        steps=1_500, batch_size=32, learning_rate=1e-3, warmup_steps=150, weight_decay=0.05
+        steps=1_000, batch_size=16, learning_rate=1e-3, warmup_steps=100, weight_decay=0.05
     ),
-    data={"max_length": 256, "num_train": 60_000, "num_validation": 2_000, "num_test": 4_000},
+    data={
+        "max_length": 256,
+        "num_train": 60_000,
+        "num_validation": 1_000,
+        "num_test": 2_000,
+        "years_apart": 100,
+    },
     max_time=256,
 )
 PUBLISHED = tuple(

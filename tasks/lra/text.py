@@ -108,11 +108,11 @@ SMALL = Preset(
     name="small",
     note="Passages of 256 bytes, from which softmax learns on a CPU.",
     source="packaged",
-    model=ModelShape(num_layers=2, num_heads=4, d_model=64, qkv_dim=64, mlp_dim=256, dropout=0.1),
+    model=ModelShape(num_layers=2, num_heads=2, d_model=64, qkv_dim=64, mlp_dim=128, dropout=0.1),
     training=Training(
-        steps=1_500, batch_size=32, learning_rate=1e-3, warmup_steps=150, weight_decay=0.05
+        steps=800, batch_size=32, learning_rate=1e-3, warmup_steps=80, weight_decay=0.05
     ),
-    data={"max_length": 256, "num_train": 0, "num_validation": 2_000, "num_test": 4_000},
+    data={"max_length": 256, "num_train": 0, "num_validation": 1_000, "num_test": 4_000},
     max_time=256,
 )
 PUBLISHED = tuple(

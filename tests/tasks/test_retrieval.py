@@ -74,24 +74,25 @@ def test_a_malformed_line_is_named_with_its_number(tmp_path, row):
 
 
 COUNTS = [2, 9, 5, 7, 3, 4]
+YEARS = [1790, 1800, 1850, 1850, 1930, 1990]
 
 
 @pytest.mark.parametrize("num", [1, 12, 31])
 def test_half_of_the_pairs_are_of_one_document(num):
-    documents, _, labels = draw_pairs(COUNTS, num, seed=0)
+    documents, _, labels = draw_pairs(COUNTS, num, seed=0, years=YEARS)
     assert len(labels) == num
     assert labels.sum() == num // 2
     np.testing.assert_array_equal(documents[:, 0] == documents[:, 1], labels == 1)
 
 
 def test_the_passages_of_a_pair_differ():
-    documents, passages, labels = draw_pairs(COUNTS, 60, seed=0)
+    documents, passages, labels = draw_pairs(COUNTS, 60, seed=0, years=YEARS)
     assert (passages[labels == 1, 0] != passages[labels == 1, 1]).all()
     assert (passages < np.array(COUNTS)[documents]).all()
 
 
 def test_no_pair_comes_twice_not_even_reversed():
-    documents, passages, _ = draw_pairs(COUNTS, 60, seed=0)
+    documents, passages, _ = draw_pairs(COUNTS, 60, seed=0, years=YEARS)
     pairs = {
         frozenset([(d[0], p[0]), (d[1], p[1])])
         for d, p in zip(documents.tolist(), passages.tolist(), strict=True)
@@ -101,14 +102,28 @@ def test_no_pair_comes_twice_not_even_reversed():
 
 def test_more_pairs_than_there_are_get_a_sentence():
     with pytest.raises(ValueError, match="distinct pairs of one document"):
-        draw_pairs([2, 2, 2], 8, seed=0)
+        draw_pairs([2, 2, 2], 8, seed=0, years=YEARS[:3])
 
 
-def test_one_side_of_a_pair_says_nothing_about_its_label():
-    documents, _, labels = draw_pairs([30] * 10, 4000, seed=3)
+@pytest.mark.parametrize("years_apart", [0, 60])
+def test_one_side_of_a_pair_says_nothing_about_its_label(years_apart):
+    years = range(1790, 1990, 20)
+    documents, _, labels = draw_pairs([40] * 10, 4000, seed=3, years=years, years_apart=years_apart)
     for side in (0, 1):
-        share = [labels[documents[:, side] == d].mean() for d in range(10)]
-        assert np.abs(np.array(share) - 0.5).max() < 4 * np.sqrt(0.25 / 400)
+        shown = [labels[documents[:, side] == d] for d in range(10)]
+        errors = [(s.mean() - 0.5) / np.sqrt(0.25 / len(s)) for s in shown]
+        assert np.abs(errors).max() < 4
+
+
+def test_two_documents_lie_as_far_apart_as_asked():
+    documents, _, labels = draw_pairs(COUNTS, 40, seed=0, years=YEARS, years_apart=60)
+    years = np.array(YEARS)[documents[labels == 0]]
+    assert np.abs(years[:, 0] - years[:, 1]).min() >= 60
+
+
+def test_a_distance_that_no_two_documents_have_gets_a_sentence():
+    with pytest.raises(ValueError, match="no two documents lie 300 years apart"):
+        draw_pairs(COUNTS, 4, seed=0, years=YEARS, years_apart=300)
 
 
 def test_no_passage_is_in_two_splits():
@@ -122,4 +137,4 @@ def test_no_passage_is_in_two_splits():
 
 def test_the_pairs_are_the_same_on_every_machine():
     data = packaged(max_length=1000, num_train=30, num_validation=10, num_test=20)
-    assert data.digest == "099d78a171871fe1a926be315dce1388815642fc29d9e85e7c22661bc626fad5"
+    assert data.digest == "19e432cd22b594914fb30a5175c3fa3fde0de78a7b329ec7dff14dbac35910fa"
