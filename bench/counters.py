@@ -2,9 +2,10 @@
 
 Conventions, stated once. Only matrix products, convolutions and fused attention count, 2 for a
 multiply-add, as in every published count; elementwise work, reductions and softmax do not. A fused
-attention kernel counts 2 B H T S (d + v) forward and 2.5 times that backward, the whole rectangle
-even when causal, as torch counts it: so the fused and the readable implementation of the same
-mathematics have the same number. Only `analytic_attention_flops` halves what is causal.
+attention kernel counts as torch counts it: 2 B H T S (d + v) forward, the whole rectangle even when
+causal, so that it equals the same mathematics written out; backward 2.5 times that, where attention
+written out has twice, because the kernel computes the scores again. Only `analytic_attention_flops`
+halves what is causal.
 """
 
 import functools
