@@ -1,6 +1,7 @@
 """The official release's Pathfinder folders: pictures, and the text lines that label them."""
 
 import importlib.util
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,7 +43,7 @@ def load_release(request: LoadRequest) -> Dataset:
     side = int(request.data["side"])
     splits = [
         _read(full[start:stop][:num], side)
-        for start, stop, num in zip(borders, borders[1:], counts, strict=True)
+        for (start, stop), num in zip(pairwise(borders), counts, strict=True)
     ]
     train, validation, test = (pixel_split(pixels, labels, 0) for pixels, labels in splits)
     return Dataset(
