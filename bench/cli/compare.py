@@ -1,7 +1,10 @@
 """`bench compare`: recorded results as tables. Free of torch; what is slow is imported late."""
 
+import gc
+import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,20 +16,33 @@ if TYPE_CHECKING:
     from results.published import Table
     from results.record import Record
 
-Several = Parameter(consume_multiple=True, negative=())
+Several = Parameter(consume_multiple=True, negative=(), show_default=False)
+Format = Literal["table", "markdown", "csv", "latex", "json"]
 PIPE_WIDTH = 120
-"""Columns of the table where the output is not a terminal."""
+"""Characters in a line of the table where the output is not a terminal."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which records."""
+
+    methods: Annotated[tuple[str, ...], Several] = ()
+    """Only these, with any options; floors and ceilings stay."""
+    task: Annotated[tuple[str, ...], Several] = ()
+    """Only these: tasks, or families such as lra."""
+    preset: Annotated[tuple[str, ...], Several] = ()
+    """Only these."""
+    seeds: Annotated[tuple[int, ...], Several] = ()
+    """Only these."""
 
 
 def compare_command(
+    filters: Filters | None = None,
     *,
     results: Path = Path("bench-results"),
-    format: Literal["table", "markdown", "csv", "latex", "json"] = "table",
+    format: Format = "table",
     against: Literal["published"] | None = None,
-    methods: Annotated[tuple[str, ...], Several] = (),
-    task: Annotated[tuple[str, ...], Several] = (),
-    preset: Annotated[tuple[str, ...], Several] = (),
-    seeds: Annotated[tuple[int, ...], Several] = (),
     cost: bool = True,
 ) -> int:
     """Show recorded results: methods against tasks, with intervals, floors and what they cost.
@@ -49,42 +65,34 @@ def compare_command(
     results:
         The folder of records, one file a trial.
     format:
-        A table for the terminal, Markdown, LaTeX (booktabs); csv and json give one number a row.
+        For the terminal, Markdown, LaTeX (booktabs); csv and json give one number a row.
     against:
         Put the numbers published for the Long Range Arena beside ours.
-    methods:
-        Only these, with any options; floors and ceilings stay.
-    task:
-        Only these: tasks, or families such as `lra`.
-    preset:
-        Only these.
-    seeds:
-        Only these.
     cost:
         Also time, memory, parameters, operations and decoding state.
     """
-    from reports.table import render
+    from results.published import published_tables
 
-    if hasattr(sys.stdout, "reconfigure"):
+    records = _only(_read(results), filters or Filters())
+    _show(records, format, cost=cost, against=published_tables() if against else ())
+    return 0
+
+
+def _show(
+    records: "list[Record]", format: Format, *, cost: bool, against: "tuple[Table, ...]"
+) -> None:
+    from rich.console import Console
+
+    from reports.table import render, renderable
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
         # An output in ASCII gets a question mark for the plus-minus sign, not a traceback.
         sys.stdout.reconfigure(errors="replace")
-    records = _read(results)
-    records = _only(records, methods=methods, task=task, preset=preset, seeds=seeds)
-    published: tuple[Table, ...] = ()
-    if against == "published":
-        from results.published import published_tables
-
-        published = published_tables()
     if format == "table":
-        from rich.console import Console
-
-        from reports.table import renderable
-
         console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
-        console.print(renderable(records, cost=cost, against=published))
+        console.print(renderable(records, cost=cost, against=against))
     else:
-        sys.stdout.write(render(records, format, cost=cost, against=published))
-    return 0
+        sys.stdout.write(render(records, format, cost=cost, against=against))
 
 
 def _read(folder: Path) -> "list[Record]":
@@ -98,8 +106,10 @@ def _read(folder: Path) -> "list[Record]":
             " with `python -m bench run`."
         )
     reading = Store(folder).read(curves=False)
+    # Thousands of records stay until the end: the collector need not look at them again and again.
+    gc.freeze()
     for problem in reading.problems:
-        print(f"Passed over {problem}", file=sys.stderr)
+        sys.stderr.write(f"Passed over {problem}\n")
     if not reading.records:
         raise UsageError(
             f"the results folder {str(folder)!r} holds no records. Name another with --results, or"
@@ -108,35 +118,33 @@ def _read(folder: Path) -> "list[Record]":
     return list(reading.records)
 
 
-def _only(
-    records: "list[Record]",
-    *,
-    methods: Sequence[str],
-    task: Sequence[str],
-    preset: Sequence[str],
-    seeds: Sequence[int],
-) -> "list[Record]":
+def _only(records: "list[Record]", filters: Filters) -> "list[Record]":
     """The records that every filter lets through. A filter that matches nothing is an error."""
-    tasks = {record.identity.task for record in records}
+    identities = [record.identity for record in records]
+    tasks = {identity.task for identity in identities}
     families = {name.split("/")[0] for name in tasks if "/" in name}
-    _known("method", methods, {record.identity.method for record in records})
-    _known("task", task, tasks | families)
-    _known("preset", preset, {record.identity.preset for record in records})
-    _known("seed", [str(s) for s in seeds], {str(record.identity.seed) for record in records})
-    found = [
-        record
-        for record in records
-        if (not methods or record.identity.method in methods or record.role != "method")
-        and (not task or {record.identity.task, record.identity.task.split("/")[0]} & {*task})
-        and (not preset or record.identity.preset in preset)
-        and (not seeds or record.identity.seed in seeds)
-    ]
+    _known("method", filters.methods, {identity.method for identity in identities})
+    _known("task", filters.task, tasks | families)
+    _known("preset", filters.preset, {identity.preset for identity in identities})
+    _known("seed", map(str, filters.seeds), {str(identity.seed) for identity in identities})
+    found = [record for record in records if _passes(record, filters)]
     if not found:
         raise UsageError("no record passes all these filters together. Leave one of them out.")
     return found
 
 
-def _known(what: str, asked: Sequence[str], known: set[str]) -> None:
+def _passes(record: "Record", filters: Filters) -> bool:
+    identity = record.identity
+    names = (identity.task, identity.task.split("/")[0])
+    return (
+        (not filters.methods or identity.method in filters.methods or record.role != "method")
+        and (not filters.task or any(name in filters.task for name in names))
+        and (not filters.preset or identity.preset in filters.preset)
+        and (not filters.seeds or identity.seed in filters.seeds)
+    )
+
+
+def _known(what: str, asked: Iterable[str], known: set[str]) -> None:
     for name in asked:
         if name not in known:
             raise UsageError(

@@ -92,10 +92,10 @@ def fake_data(title: str = "Made-up expressions", *, stand_in: bool = False) -> 
     )
 
 
-def fake_outcomes(accuracy: float, seed: int, num_test: int = NUM_TEST) -> tuple[str, int]:
+def fake_outcomes(accuracy: float, luck_seed: int, num_test: int = NUM_TEST) -> tuple[str, int]:
     """Outcomes in which the same examples tend to be hard, and how many are right."""
     difficulty = np.random.default_rng(0).random(num_test)
-    luck = np.random.default_rng(seed).random(num_test)
+    luck = np.random.default_rng(luck_seed).random(num_test)
     right = 0.7 * difficulty + 0.3 * luck < np.quantile(0.7 * difficulty + 0.3 * luck, accuracy)
     return base64.b64encode(np.packbits(right).tobytes()).decode(), int(right.sum())
 
@@ -140,7 +140,7 @@ def fake_record(
     data: DataCard | None = None,
 ) -> Record:
     identity = identity or fake_identity()
-    bits, successes = fake_outcomes(accuracy, identity.seed)
+    bits, successes = fake_outcomes(accuracy, int(identity.digest(), 16))
     return Record(
         identity=identity,
         status="completed",
