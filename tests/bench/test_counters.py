@@ -69,6 +69,13 @@ def test_fused_and_written_out_attention_cost_the_same_forward() -> None:
     assert written_out.flops == fused.flops
 
 
+def test_written_out_attention_costs_three_times_its_forward_when_trained() -> None:
+    q, k, v = queries_keys_values()
+    forward = 4 * BATCH * HEADS * TIME * KEY_TIME * DIM
+    counts = count_call(lambda: (torch.softmax(q @ k.mT, dim=-1) @ v).sum().backward())
+    assert counts.flops == 3 * forward
+
+
 def test_causality_does_not_change_what_is_counted() -> None:
     q, k, v = (x[:, :, :KEY_TIME] for x in queries_keys_values())
     causal = count_call(lambda: scaled_dot_product_attention(q, k, v, is_causal=True))
