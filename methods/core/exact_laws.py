@@ -12,7 +12,7 @@ from torch import Tensor
 from methods.api import FeatureMap
 from methods.core.attention import KernelAttention, build_attention
 from methods.core.dense import dense_reference
-from methods.core.laws import LARGE_NORM, LawBrokenError, require_close
+from methods.core.laws import LARGE_NORM, LawBrokenError, labels, require_close
 from methods.core.subject import Inputs, Runner, Subject, calibrate
 
 NUM_DRAWS = 256
@@ -33,7 +33,7 @@ def equals_namesake(subject: Subject) -> None:
     assert subject.namesake is not None
     for causal in subject.directions:
         other = Subject(method=subject.namesake, device=subject.device, head_dim=subject.head_dim)
-        run, expected = subject.build(causal), other.build(causal)
+        run, expected = subject.build(causal), other.build(causal, heads=subject.heads())
         for time in (1, 33, 161):
             inputs = subject.inputs(time, norm=4.0)
             paddings = [None]
@@ -86,7 +86,7 @@ def _require_same(
     weight = torch.linspace(-1, 1, o.numel(), device=o.device).view_as(o)
     found = torch.autograd.grad((o * weight).sum(), one, allow_unused=True)
     right = torch.autograd.grad((due * weight).sum(), two, allow_unused=True)
-    for name, x, y in zip(("queries", "keys", "values"), found, right, strict=True):
+    for name, x, y in zip(labels(inputs), found, right, strict=True):
         if x is None and y is None:
             continue
         zeros = torch.zeros_like(inputs[0][..., :0, :])

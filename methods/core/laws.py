@@ -8,7 +8,7 @@ from torch import Tensor
 
 from methods.api import UnsupportedError
 from methods.core.attention import BuiltAttention
-from methods.core.multihead import state_bytes, tensors
+from methods.core.multihead import tensors
 from methods.core.subject import Inputs, Subject, cut, join
 
 TIMES = (1, 7, 33, 161)
@@ -42,6 +42,10 @@ def require_close(actual: Tensor, expected: Tensor, what: str, tolerance: float 
         raise LawBrokenError(
             f"{what} by {moved:.2g} of its largest entry; {tolerance:.0e} is rounding."
         )
+
+
+def labels(inputs: Inputs) -> tuple[str, ...]:
+    return ("queries", "keys", "values") if len(inputs) == 3 else ("tokens",)
 
 
 def _way(causal: bool) -> str:
@@ -208,46 +212,9 @@ def _gradients(run: Any, inputs: Inputs, padding: Tensor | None) -> Iterator[tup
     weight = torch.linspace(-1, 1, o.numel(), device=o.device, dtype=o.dtype).view_as(o)
     wanted = [*leaves, *parameters.values()]
     found = torch.autograd.grad((o * weight).sum(), wanted, allow_unused=True)
-    labels = ("queries", "keys", "values") if len(leaves) == 3 else ("tokens",)
-    for name, gradient in zip([*labels, *parameters], found, strict=True):
+    for name, gradient in zip([*labels(inputs), *parameters], found, strict=True):
         if gradient is not None:
             yield name, gradient
-
-
-def stepping_equals_whole(subject: Subject) -> None:
-    """A prefix, then one token at a time."""
-    _continues(subject, (9, *(1,) * 24), "stepping token by token")
-    _continues(subject, (1, 1, 1), "stepping from the first token on")
-
-
-def segments_equal_whole(subject: Subject) -> None:
-    _continues(subject, (7, 1, 16, 9), "going on in segments")
-    _continues(subject, (130, 31), "going on after a long segment")
-
-
-def _continues(subject: Subject, segments: tuple[int, ...], what: str) -> None:
-    run = subject.build(True)
-    inputs = subject.inputs(sum(segments))
-    o, state = run.prefill(cut(inputs, 0, segments[0]))
-    outputs, start = [o], segments[0]
-    for length in segments[1:]:
-        o, state = run.step(cut(inputs, start, start + length), state)
-        outputs.append(o)
-        start += length
-    require_close(torch.cat(outputs, -2), run(inputs), f"{what} differs from the whole")
-
-
-def state_size_constant(subject: Subject) -> None:
-    run = subject.build(True)
-    sizes = {}
-    for time in (1, 33, 161):
-        _, state = run.prefill(subject.inputs(time))
-        sizes[time] = state_bytes(state)
-    _, state = run.step(subject.inputs(7), state)
-    sizes[168] = state_bytes(state)
-    if len(set(sizes.values())) > 1:
-        grown = ", ".join(f"{size} B after {time}" for time, size in sizes.items())
-        raise LawBrokenError(f"the decoding state grows with time: {grown} tokens.")
 
 
 def inputs_not_written_to(subject: Subject) -> None:

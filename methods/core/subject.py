@@ -64,19 +64,27 @@ class Subject:
             max_time=MAX_TIME,
         )
 
-    def build(self, causal: bool, *, dtype: torch.dtype = torch.float32, seed: int = 0) -> Runner:
+    def build(
+        self,
+        causal: bool,
+        *,
+        dtype: torch.dtype = torch.float32,
+        seed: int = 0,
+        heads: Heads | None = None,
+    ) -> Runner:
         """A fresh instance, its random numbers from a generator of its own, calibrated if it asks
         for that."""
         generator = torch.Generator().manual_seed(seed)
+        heads = heads or self.heads()
         if self.method.mixer is None:
-            module = build_attention(self.method, self.heads(), generator, **self.options)
+            module = build_attention(self.method, heads, generator, **self.options)
             calibrate(module, torch.logspace(-1, 0, self.head_dim))
         else:
             module = build_mixer(
                 self.method,
                 d_model=D_MODEL,
                 qkv_dim=NUM_HEADS * self.head_dim,
-                heads=self.heads(),
+                heads=heads,
                 causal=causal,
                 generator=generator,
                 **self.options,

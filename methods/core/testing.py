@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from methods.api import Method
-from methods.core import exact_laws, laws
+from methods.api import Method, UnsupportedError
+from methods.core import decoding_laws, exact_laws, laws
 from methods.core.laws import LawBrokenError
 from methods.core.subject import Subject
 
@@ -13,11 +13,13 @@ from methods.core.subject import Subject
 # other laws still run.
 MISTAKES = (
     ArithmeticError,
+    AssertionError,
     AttributeError,
+    ImportError,
     LookupError,
-    NotImplementedError,
     RuntimeError,
     TypeError,
+    UnsupportedError,
     ValueError,
 )
 
@@ -60,8 +62,9 @@ def check_method(
 ) -> list[LawResult]:
     """What each law says of the method with these options; all laws, or those named.
 
-    `namesake` is the method that `same_as` names. Options that the method refuses, and packages
-    that it misses, raise as they do when it is built.
+    `namesake` is the method that `same_as` names. Options that the method refuses (`ValueError`)
+    and packages that it misses raise as they do when it is built; some options ask for a larger
+    `head_dim`. Of a method that cannot be built nothing else is checked.
     """
     subject = Subject(
         method=method,
@@ -70,12 +73,11 @@ def check_method(
         namesake=namesake,
         head_dim=head_dim,
     )
-    if not subject.directions:
-        raise ContractError(f"{method.name} declares neither causal nor bidirectional use.")
     if unknown := set(laws or ()) - {law.name for law in LAWS}:
         known = ", ".join(law.name for law in LAWS)
         raise ValueError(f"no law is named {', '.join(sorted(unknown))}. The laws: {known}.")
-    subject.build(subject.directions[0])
+    if problem := _building_problem(subject):
+        return [LawResult(law="can-be-built", passed=False, detail=problem)]
     return [_outcome(law, subject) for law in LAWS if laws is None or law.name in laws]
 
 
@@ -85,6 +87,18 @@ def assert_method(method: Method, **kwargs: Any) -> None:
     if broken:
         lines = "\n".join(f"  {result.law}: {result.detail}" for result in broken)
         raise ContractError(f"{method.name} breaks the contract.\n{lines}")
+
+
+def _building_problem(subject: Subject) -> str:
+    if not subject.directions:
+        return "it declares neither causal nor bidirectional use."
+    try:
+        subject.build(subject.directions[0])
+    except MISTAKES as error:
+        if isinstance(error, ValueError):
+            raise
+        return f"it raised {type(error).__name__}: {error}"
+    return ""
 
 
 def _outcome(law: Law, subject: Subject) -> LawResult:
@@ -140,17 +154,17 @@ LAWS = (
     ),
     Law(
         name="stepping-equals-whole",
-        check=laws.stepping_equals_whole,
+        check=decoding_laws.stepping_equals_whole,
         skip=_unless_declared("stepwise"),
     ),
     Law(
         name="segments-equal-whole",
-        check=laws.segments_equal_whole,
+        check=decoding_laws.segments_equal_whole,
         skip=_unless_declared("stepwise"),
     ),
     Law(
         name="state-size-constant",
-        check=laws.state_size_constant,
+        check=decoding_laws.state_size_constant,
         skip=_unless_declared("stepwise"),
     ),
     Law(name="gradients-finite", check=laws.gradients_finite),

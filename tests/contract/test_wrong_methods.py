@@ -1,10 +1,12 @@
 """The contract rejects each wrong method, and for the right reason."""
 
 import pytest
+import torch
 
 from methods import softmax
+from methods.api import AttentionModule, Capabilities, Method
 from methods.core.testing import GATE_LAWS, LAWS, ContractError, assert_method, check_method
-from tests.contract.wrong_methods import WRONG, RemembersTooWell
+from tests.contract.wrong_methods import PLAIN, WRONG, off_by_one
 
 CONSEQUENCES = {
     # A second chunk is taken from its own first key as well.
@@ -61,12 +63,38 @@ def test_an_unknown_law_is_answered_with_the_laws():
         check_method(softmax.METHOD, laws=["past-not-seen"])
 
 
-def test_a_method_of_another_name_that_computes_something_else_is_no_namesake():
-    results = check_method(
-        WRONG["future-not-seen"].__class__(
-            name="stale", attention=RemembersTooWell, can=softmax.METHOD.can, same_as="softmax"
-        ),
-        namesake=softmax.METHOD,
-        laws=["equals-namesake"],
-    )
-    assert not results[0].passed
+def test_a_method_that_computes_something_else_is_no_namesake():
+    stranger = Method(name="stranger", attention=off_by_one, can=PLAIN, same_as="softmax")
+    (result,) = check_method(stranger, namesake=softmax.METHOD, laws=["equals-namesake"])
+    assert "the output differs from softmax's" in result.detail
+
+
+def test_a_method_that_cannot_be_built_is_told_so_once():
+    class Unfinished(AttentionModule):
+        def __init__(self, heads, generator):
+            super().__init__()
+            self.weight = torch.ones(heads.no_such_size)
+
+        def forward(self, q, k, v, *, causal=False, key_padding=None):
+            return v
+
+    (result,) = check_method(Method(name="unfinished", attention=Unfinished, can=PLAIN))
+    assert result.law == "can-be-built"
+    assert "it raised AttributeError: 'Heads' object has no attribute" in result.detail
+
+
+def test_a_law_under_which_a_method_fails_over_is_broken_and_the_rest_still_run():
+    def fails_over(q, k, v, *, causal=False, key_padding=None):
+        if q.shape[2] == 161:
+            raise IndexError("too long for me")
+        return softmax.softmax_attention(q, k, v, causal=causal, key_padding=key_padding)
+
+    results = check_method(Method(name="short", attention=fails_over, can=PLAIN))
+    broken = {r.law: r.detail for r in results if not r.passed}
+    assert broken.keys() == {"shape-and-dtype-kept", "future-not-seen"}
+    assert set(broken.values()) == {"it raised IndexError: too long for me"}
+
+
+def test_a_method_that_declares_no_direction_is_told_so():
+    (result,) = check_method(Method(name="idle", attention=off_by_one, can=Capabilities()))
+    assert result.detail == "it declares neither causal nor bidirectional use."
