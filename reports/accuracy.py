@@ -34,6 +34,7 @@ def number(interval: Interval, unit: str) -> str:
 
 
 def block_title(what: str, columns: Sequence[Column]) -> str:
+    """`what`, and what all these columns have in common."""
     first = columns[0]
     where = [first.family] if first.family else []
     where += [f"preset {first.preset}", first.dtype, first.device]
@@ -59,12 +60,14 @@ def column_note(column: Column, facts: Facts) -> str:
 
 
 def column_head(column: Column, facts: Facts, letter: str) -> tuple[str, ...]:
+    """The lines above a column: task, source, and the letter of its note."""
     task = column.task.removeprefix(f"{column.family}/")
     source = column.source.split(":")[0]
     return plain(task), source, f"{'stand-in ' * facts.stand_in}[{letter}]"
 
 
 def labels(contender: Contender) -> Entry:
+    """The first entry of a contender's row."""
     remark = f"same as {contender.same_as}" if contender.same_as else ""
     return Entry(text=plain(contender.label, 60), remark=remark)
 

@@ -1,9 +1,9 @@
 """Our scores beside published ones: a column for each, never one for both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from reports.accuracy import block_title, column_head, column_note, number
-from reports.cells import Comparison, suite_columns, suite_means
+from reports.cells import Cell, Comparison, suite_columns, suite_means
 from reports.columns import Column, Contender
 from reports.grid import NOT_RUN, Entry, Grid, Notes, Section, plain
 from results.published import LRA_TASKS, Row, Table
@@ -46,22 +46,14 @@ def _beside(comparison: Comparison, columns: Sequence[Column], table: Table) -> 
         "ours alone": [],
         "published alone": [],
     }
-    theirs = {row.bench_method: row for row in table.rows}
-    pairs = [(c, theirs.get(c.method)) for c in comparison.contenders]
-    ours = {contender.method for contender in comparison.contenders}
-    for contender, row in [*pairs, *((None, r) for m, r in theirs.items() if m not in ours)]:
+    for contender, row in _pairs(comparison, table):
         entries = [_label(contender, row, table, notes)]
         for column in columns:
             entries.append(_ours(comparison, column, contender))
             entries.append(_theirs(row, column.task, table, notes))
-        if members:
-            mean = (
-                means[contender.label].interval if contender and contender.label in means else None
-            )
-            entries.append(Entry(text=number(mean, "fraction")) if mean else NOTHING)
-        entries.append(_mean(row))
+        entries += [_our_mean(means, contender)] if members else []
         section = "ours alone" if row is None else "in both" if contender else "published alone"
-        rows[section].append(tuple(entries))
+        rows[section].append((*entries, _mean(row)))
     _explain(table, notes)
     title = block_title("Ours beside published, accuracy in %", columns)
     return Grid(
@@ -70,6 +62,22 @@ def _beside(comparison: Comparison, columns: Sequence[Column], table: Table) -> 
         sections=tuple(Section(title=t, rows=tuple(found)) for t, found in rows.items() if found),
         notes=notes.all(),
     )
+
+
+def _pairs(comparison: Comparison, table: Table) -> list[tuple[Contender | None, Row | None]]:
+    """Every contender with its published row, if any, then the rows that none of them has."""
+    theirs = {row.bench_method: row for row in table.rows}
+    ours = {contender.method for contender in comparison.contenders}
+    pairs: list[tuple[Contender | None, Row | None]] = []
+    pairs += [(contender, theirs.get(contender.method)) for contender in comparison.contenders]
+    return pairs + [(None, row) for method, row in theirs.items() if method not in ours]
+
+
+def _our_mean(means: Mapping[str, Cell], contender: Contender | None) -> Entry:
+    cell = means.get(contender.label) if contender else None
+    if cell is None or cell.interval is None:
+        return NOTHING
+    return Entry(text=number(cell.interval, "fraction"))
 
 
 def _alone(table: Table) -> Grid:

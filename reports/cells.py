@@ -168,6 +168,7 @@ def suite_means(comparison: Comparison, columns: Sequence[Column]) -> dict[str, 
 
 
 def suite_majority(comparison: Comparison, columns: Sequence[Column]) -> Interval | None:
+    """The mean of the tasks\' majority classes, where all are known."""
     majorities = [comparison.columns[column].majority for column in columns]
     known = [majority for majority in majorities if majority is not None]
     return mean_of(known) if len(known) == len(columns) else None

@@ -4,9 +4,9 @@ import json
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from results.record import Cost, Record, Scalar
+from results.record import Cost, DataCard, Identity, Measured, Record, Scalar
 from results.statistics import Score
 
 if TYPE_CHECKING:
@@ -97,62 +97,82 @@ def frame(records: Iterable[Record]) -> "pd.DataFrame":
 
 
 def _row(record: Record) -> Row:
-    identity, data = record.identity, record.data
-    cost = record.cost or Cost()
-    metric = record.metrics[0] if record.metrics else None
-    counts = metric.proportion if metric else None
-    low, median, high = _quartiles(cost.step_seconds)
     return Row(
-        method=identity.method,
-        options=_canonical(identity.method_options),
         role=record.role,
         same_as=record.same_as or "",
-        task=identity.task,
-        task_version=identity.task_version,
-        preset=identity.preset,
-        source=identity.source,
-        settings=_canonical(identity.settings),
-        dtype=identity.dtype,
-        device=identity.device,
-        compile=identity.compile,
-        seed=identity.seed,
         status=record.status,
         reason=record.reason,
-        metric=metric.name if metric else "",
-        unit=metric.unit if metric else "",
-        higher_is_better=metric.higher_is_better if metric else True,
-        value=metric.value if metric else None,
-        successes=counts.successes if counts else None,
-        trials=counts.trials if counts else None,
         outcomes=record.training.outcomes if record.training else "",
-        title=data.title if data else "",
-        stand_in=data.stand_in if data else False,
-        digest=data.digest if data else "",
-        num_test=data.num_test if data else None,
-        majority_successes=data.majority.successes if data else None,
-        majority_trials=data.majority.trials if data else None,
         protocol=_canonical(record.settings_resolved),
         machine=record.machine.name,
         threads=record.machine.threads,
-        step_seconds=median,
-        step_seconds_low=low,
-        step_seconds_high=high,
-        tokens_per_second=cost.tokens_per_step / median
-        if cost.tokens_per_step and median
-        else None,
-        peak_memory_bytes=cost.peak_memory_bytes,
-        parameters=cost.parameters,
-        non_embedding_parameters=cost.non_embedding_parameters,
-        flops_per_step=cost.flops_per_step,
-        bytes_moved_per_step=cost.bytes_moved_per_step,
-        state_bytes=cost.state_bytes,
-        collapsed_rows=cost.collapsed_rows,
-        kernels=", ".join(cost.kernels),
         commit=record.provenance.commit or "",
         dirty=bool(record.provenance.dirty),
         started=record.provenance.started,
         seconds=record.provenance.seconds,
+        **_identity_values(record.identity),
+        **_metric_values(record.metrics[0] if record.metrics else None),
+        **_data_values(record.data),
+        **_cost_values(record.cost or Cost()),
     )
+
+
+def _identity_values(identity: Identity) -> dict[str, Any]:
+    return {
+        "method": identity.method,
+        "options": _canonical(identity.method_options),
+        "task": identity.task,
+        "task_version": identity.task_version,
+        "preset": identity.preset,
+        "source": identity.source,
+        "settings": _canonical(identity.settings),
+        "dtype": identity.dtype,
+        "device": identity.device,
+        "compile": identity.compile,
+        "seed": identity.seed,
+    }
+
+
+def _metric_values(metric: Measured | None) -> dict[str, Any]:
+    counts = metric.proportion if metric else None
+    return {
+        "metric": metric.name if metric else "",
+        "unit": metric.unit if metric else "",
+        "higher_is_better": metric.higher_is_better if metric else True,
+        "value": metric.value if metric else None,
+        "successes": counts.successes if counts else None,
+        "trials": counts.trials if counts else None,
+    }
+
+
+def _data_values(data: DataCard | None) -> dict[str, Any]:
+    return {
+        "title": data.title if data else "",
+        "stand_in": data.stand_in if data else False,
+        "digest": data.digest if data else "",
+        "num_test": data.num_test if data else None,
+        "majority_successes": data.majority.successes if data else None,
+        "majority_trials": data.majority.trials if data else None,
+    }
+
+
+def _cost_values(cost: Cost) -> dict[str, Any]:
+    low, median, high = _quartiles(cost.step_seconds)
+    tokens = cost.tokens_per_step
+    return {
+        "step_seconds": median,
+        "step_seconds_low": low,
+        "step_seconds_high": high,
+        "tokens_per_second": tokens / median if tokens and median else None,
+        "peak_memory_bytes": cost.peak_memory_bytes,
+        "parameters": cost.parameters,
+        "non_embedding_parameters": cost.non_embedding_parameters,
+        "flops_per_step": cost.flops_per_step,
+        "bytes_moved_per_step": cost.bytes_moved_per_step,
+        "state_bytes": cost.state_bytes,
+        "collapsed_rows": cost.collapsed_rows,
+        "kernels": ", ".join(cost.kernels),
+    }
 
 
 def _quartiles(samples: list[float]) -> tuple[float | None, float | None, float | None]:

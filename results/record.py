@@ -85,6 +85,8 @@ class Measured(_Frozen):
 
 
 class CurvePoint(_Frozen):
+    """The training loss at a step."""
+
     step: int
     loss: float
     learning_rate: float
@@ -151,6 +153,8 @@ class DataCard(_Frozen):
 
 
 class Machine(_Frozen):
+    """Where the trial ran."""
+
     name: str
     """What timings are grouped by: processor or GPU, cores, memory."""
     processor: str
@@ -167,6 +171,8 @@ class Machine(_Frozen):
 
 
 class Provenance(_Frozen):
+    """Which code made the record, how and when."""
+
     commit: str | None
     dirty: bool | None
     method_digest: str
