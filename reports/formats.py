@@ -14,7 +14,7 @@ from reports.grid import Entry, Grid, Section
 STYLES: Final = {"best": "bold green", "tied": "green", "faint": "dim", "": ""}
 LONGEST_LABEL: Final = 28
 """Longer names of methods are broken where the terminal is narrow."""
-LONGEST_REMARK: Final = 12
+LONGEST_REMARK: Final = 16
 """So much of a remark below a number may widen its column."""
 _MARKDOWN: Final = str.maketrans({c: f"\\{c}" for c in "\\`*_|<>[]~#"})
 _LATEX: Final[Mapping[int, str]] = str.maketrans(
@@ -52,15 +52,16 @@ class TerminalGrid:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Text(self.grid.title, style="bold")
-        for columns in _pages(self.grid, options.max_width):
-            yield _rich_table(self.grid, columns)
+        widths = _widths(self.grid)
+        for columns in _pages(widths, options.max_width):
+            yield _rich_table(self.grid, {i: widths[i] for i in columns})
         for mark, text in self.grid.notes:
             yield Text(f"{f'[{mark}] ' if mark else ''}{text}", style="dim")
         yield Text()
 
 
-def _pages(grid: Grid, width: int) -> list[list[int]]:
-    """Column numbers without the label's, in groups that fit beside it."""
+def _widths(grid: Grid) -> list[int]:
+    """What each column needs."""
     rows = [row for section in grid.sections for row in section.rows]
     widths = [max(len(line) for line in lines) for lines in grid.header]
     for row in rows:
@@ -68,6 +69,11 @@ def _pages(grid: Grid, width: int) -> list[list[int]]:
             below = " ".join((entry.remark, *(f"[{ref}]" for ref in entry.refs)))
             needed = max(len(entry.mark + entry.text), min(len(below), LONGEST_REMARK))
             widths[i] = max(widths[i], needed)
+    return widths
+
+
+def _pages(widths: Sequence[int], width: int) -> list[list[int]]:
+    """Column numbers without the label's, in groups that fit beside it."""
     left = min(widths[0], LONGEST_LABEL) + 3
     pages: list[list[int]] = [[]]
     used = left
@@ -80,18 +86,19 @@ def _pages(grid: Grid, width: int) -> list[list[int]]:
     return pages
 
 
-def _rich_table(grid: Grid, columns: Sequence[int]) -> Table:
+def _rich_table(grid: Grid, widths: Mapping[int, int]) -> Table:
+    """These columns. Given widths spare rich from measuring every entry."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False, collapse_padding=True)
     table.add_column(Text(grid.header[0][0]), overflow="fold", vertical="top")
-    for i in columns:
+    for i, width in widths.items():
         head = Text("\n".join(line for line in grid.header[i] if line))
-        table.add_column(head, justify="right", overflow="fold")
+        table.add_column(head, justify="right", overflow="fold", width=width)
     for section in grid.sections:
         table.add_section()
         if section.title:
             table.add_row(Text(section.title, style="italic"))
         for row in section.rows:
-            table.add_row(_rich_label(row[0]), *(_rich_entry(row[i]) for i in columns))
+            table.add_row(_rich_label(row[0]), *(_rich_entry(row[i]) for i in widths))
     return table
 
 
