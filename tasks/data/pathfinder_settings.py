@@ -86,7 +86,7 @@ def _little(side: int, contour_length: int) -> dict[str, float]:
         "padding": 1,
         "antialias": 2,
         # Shorter contours are straighter: their ends give more away.
-        "distance_tolerance": 3.0 if side >= 32 else side / 16,
+        "distance_tolerance": 3.0 if side >= 32 else side / 24,
     }
 
 

@@ -20,9 +20,9 @@ QUICK = Preset(
     model=ModelShape(num_layers=2, num_heads=2, d_model=64, qkv_dim=64, mlp_dim=128),
     training=Training(steps=120, batch_size=16, learning_rate=1e-3, warmup_steps=12),
     data=pathfinder_data(
-        num_train=1_000,
-        num_validation=100,
-        num_test=400,
+        num_train=640,
+        num_validation=64,
+        num_test=320,
         side=16,
         contour_length=3,
         num_distractors=1,
