@@ -17,6 +17,7 @@ def gate(
     *,
     device: str,
     dtype: str,
+    head_dim: int = 16,
     namesake: Method | None = None,
 ) -> str | None:
     """None if the method may be measured, else every broken law with what was seen.
@@ -32,7 +33,12 @@ def gate(
     gpus = [] if device == "cpu" else [torch.device(device)]
     with torch.random.fork_rng(devices=gpus):
         outcomes = check_method(
-            method, options=options, device=device, laws=laws, namesake=namesake
+            method,
+            options=options,
+            device=device,
+            laws=laws,
+            namesake=namesake,
+            head_dim=head_dim,
         )
     broken = [f"{outcome.law}: {outcome.detail}" for outcome in outcomes if not outcome.passed]
     return " ".join(broken) or None

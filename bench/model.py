@@ -134,15 +134,8 @@ def build_classifier(
 
     def make_mixer(layer: int) -> nn.Module:
         generator = torch.Generator().manual_seed(seed * 1000 + layer)
-        return build_mixer(
-            method,
-            d_model=shape.d_model,
-            qkv_dim=shape.qkv_dim,
-            heads=heads,
-            causal=causal,
-            generator=generator,
-            **options,
-        )
+        sizes: dict[str, Any] = {"d_model": shape.d_model, "qkv_dim": shape.qkv_dim, "heads": heads}
+        return build_mixer(method, **sizes, causal=causal, generator=generator, **options)
 
     return Classifier(
         shape,

@@ -4,7 +4,7 @@ Pure: no torch, no clock, no disk.
 """
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -73,10 +73,13 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
+    """The trials, in the order in which they run."""
+
     trials: tuple[Trial, ...]
 
     @property
     def runnable(self) -> tuple[Trial, ...]:
+        """Those that nothing stands against."""
         return tuple(t for t in self.trials if t.problem is None)
 
 
@@ -84,25 +87,31 @@ def make_plan(request: Request, surroundings: Surroundings) -> Plan:
     """Trials in the order task, seed, method: what is compared runs close together in time."""
     presets = {t.value.name: _preset(t.value, request.preset) for t in request.tasks}
     check_settings(request.settings, list(presets.values()))
-    per_method = [
-        method_problem(
-            chosen.entry.value,
-            device=request.device,
-            dtype=request.dtype,
-            is_installed=surroundings.is_installed,
-        )
-        for chosen in request.methods
-    ]
     trials: dict[str, Trial] = {}
     for task in request.tasks:
-        preset, applied = apply_settings(presets[task.value.name], request.settings)
-        source, source_problem = _source(task.value, preset, request.source, surroundings)
-        seeds = request.seeds if request.seeds is not None else preset.seeds
-        for seed, (chosen, problem) in itertools.product(
-            seeds, zip(request.methods, per_method, strict=True)
-        ):
-            method = chosen.entry.value
-            identity = Identity(
+        for trial in _task_trials(request, surroundings, task, presets[task.value.name]):
+            trials.setdefault(trial.identity.digest(), trial)
+    return Plan(trials=tuple(trials.values()))
+
+
+def _task_trials(
+    request: Request, surroundings: Surroundings, task: "Entry[TrainedTask]", preset: Preset
+) -> Iterator[Trial]:
+    preset, applied = apply_settings(preset, request.settings)
+    source, source_problem = _source(task.value, preset, request.source, surroundings)
+    problems = [
+        _method_problem(request, chosen, surroundings)
+        or task_problem(chosen.entry.value, task.value)
+        or source_problem
+        for chosen in request.methods
+    ]
+    seeds = request.seeds if request.seeds is not None else preset.seeds
+    for seed, (chosen, problem) in itertools.product(
+        seeds, zip(request.methods, problems, strict=True)
+    ):
+        method = chosen.entry.value
+        yield Trial(
+            identity=Identity(
                 method=method.name,
                 method_options=dict(chosen.options),
                 task=task.value.name,
@@ -114,21 +123,26 @@ def make_plan(request: Request, surroundings: Surroundings) -> Plan:
                 seed=seed,
                 device=request.device_kind,
                 compile=request.compile,
-            )
-            trials.setdefault(
-                identity.digest(),
-                Trial(
-                    identity=identity,
-                    method_locator=chosen.entry.locator,
-                    task_locator=task.locator,
-                    preset=preset,
-                    device=request.device,
-                    role=method.role,
-                    same_as=method.same_as,
-                    problem=problem or task_problem(method, task.value) or source_problem,
-                ),
-            )
-    return Plan(trials=tuple(trials.values()))
+            ),
+            method_locator=chosen.entry.locator,
+            task_locator=task.locator,
+            preset=preset,
+            device=request.device,
+            role=method.role,
+            same_as=method.same_as,
+            problem=problem,
+        )
+
+
+def _method_problem(
+    request: Request, chosen: ChosenMethod, surroundings: Surroundings
+) -> Problem | None:
+    return method_problem(
+        chosen.entry.value,
+        device=request.device,
+        dtype=request.dtype,
+        is_installed=surroundings.is_installed,
+    )
 
 
 def _preset(task: "TrainedTask", name: str) -> Preset:

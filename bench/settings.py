@@ -24,7 +24,7 @@ def apply_settings(preset: Preset, given: Mapping[str, str]) -> tuple[Preset, di
     Unknown names are left out: another task of the same run may know them.
     """
     known = known_settings(preset)
-    applied = {
+    applied: dict[str, Any] = {
         key: coerce(text, known[key], key=key, owner=f"preset {preset.name!r}")
         for key, text in given.items()
         if key in known
@@ -34,7 +34,7 @@ def apply_settings(preset: Preset, given: Mapping[str, str]) -> tuple[Preset, di
             preset,
             model=_replaced(preset.model, applied),
             training=_replaced(preset.training, applied),
-            data={**preset.data, **{k: v for k, v in applied.items() if k in preset.data}},
+            data={**preset.data} | {k: v for k, v in applied.items() if k in preset.data},
         ),
         applied,
     )

@@ -3,7 +3,7 @@
 import contextlib
 import datetime
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,22 @@ import torch
 from bench.gate import gate
 from bench.machine import describe_machine
 from bench.memory import PeakMemory, is_out_of_memory
-from bench.model import build_classifier
+from bench.model import Classifier, build_classifier
 from bench.plan import RELEASE, Trial
 from bench.provenance import describe_provenance
 from bench.registry import Entry, load_locator, load_registry
 from bench.runners.batches import in_order
 from bench.runners.inspection import calibrate
 from bench.runners.price import after_training, price_of_step, sizes
-from bench.runners.train import Diverged, Progress, Report, evaluate, first_batch, train
+from bench.runners.train import (
+    Diverged,
+    Outcome,
+    Progress,
+    Report,
+    evaluate,
+    first_batch,
+    train,
+)
 from bench.settings import resolved_settings
 from methods.api import Method, MissingDependencyError, UnsupportedError
 from results.record import (
@@ -125,11 +133,12 @@ def _measure(
     if identity.dtype == "float64":
         torch.set_default_dtype(torch.float64)
     report(Progress("gate"))
-    failure = gate(
+    failure = _gate(
         method,
         identity.method_options,
         device=trial.device,
         dtype=identity.dtype,
+        head_dim=trial.preset.model.qkv_dim // trial.preset.model.num_heads,
         namesake=_namesake(method),
     )
     if failure:
@@ -143,6 +152,14 @@ def _measure(
     found.cost |= {"peak_memory_bytes": memory.bytes, "memory_method": memory.method}
 
 
+def _gate(method: Method, options: Mapping[str, Any], **where: Any) -> str | None:
+    try:
+        return gate(method, options, **where)
+    except ValueError as error:
+        # Options that do not fit this task's sizes, such as a rank above the head dimension.
+        raise UnsupportedError(str(error)) from error
+
+
 def _train_and_test(
     trial: Trial,
     method: Method,
@@ -153,17 +170,7 @@ def _train_and_test(
     found: _Found,
 ) -> None:
     identity, plan = trial.identity, trial.preset.training
-    model = build_classifier(
-        method,
-        identity.method_options,
-        trial.preset.model,
-        vocab_size=dataset.vocab_size,
-        num_classes=dataset.num_classes,
-        max_time=max(s.tokens.shape[2] for s in (dataset.train, dataset.validation, dataset.test)),
-        towers=dataset.train.tokens.shape[1],
-        causal=task.causal,
-        seed=identity.seed,
-    ).to(device)
+    model = _build(trial, method, task, dataset).to(device)
     batch = first_batch(dataset, plan, device, identity.seed)
     calibrate(model, lambda: model(batch.tokens, batch.padding))
     found.cost |= sizes(model)
@@ -180,18 +187,35 @@ def _train_and_test(
         best_step=trained.best_step,
         outcomes=outcome.packed(),
     )
-    right = int(outcome.right.sum())
-    found.metrics = [
-        Measured(
-            name=task.metric.name,
-            unit=task.metric.unit,
-            higher_is_better=task.metric.higher_is_better,
-            value=outcome.accuracy,
-            proportion=Proportion(successes=right, trials=len(outcome.right)),
-        )
-    ]
+    found.metrics = [_metric(task, outcome)]
     probe = next(in_order(dataset.validation, plan.batch_size, device))
     found.cost |= after_training(model, probe, identity.dtype)
+
+
+def _build(trial: Trial, method: Method, task: TrainedTask, dataset: Dataset) -> Classifier:
+    splits = (dataset.train, dataset.validation, dataset.test)
+    return build_classifier(
+        method,
+        trial.identity.method_options,
+        trial.preset.model,
+        vocab_size=dataset.vocab_size,
+        num_classes=dataset.num_classes,
+        max_time=max(split.tokens.shape[2] for split in splits),
+        towers=dataset.train.tokens.shape[1],
+        causal=task.causal,
+        seed=trial.identity.seed,
+    )
+
+
+def _metric(task: TrainedTask, outcome: Outcome) -> Measured:
+    right = int(outcome.right.sum())
+    return Measured(
+        name=task.metric.name,
+        unit=task.metric.unit,
+        higher_is_better=task.metric.higher_is_better,
+        value=outcome.accuracy,
+        proportion=Proportion(successes=right, trials=len(outcome.right)),
+    )
 
 
 def _namesake(method: Method) -> Method | None:

@@ -30,9 +30,7 @@ def make_dataset() -> Dataset:
 
     def split(n: int) -> Split:
         tokens = rng.integers(1, 20, size=(n, 1, 256), dtype=np.int16)
-        return Split(
-            tokens=tokens, lengths=np.full((n, 1), 256), labels=rng.integers(0, 2, size=n)
-        )
+        return Split(tokens=tokens, lengths=np.full((n, 1), 256), labels=rng.integers(0, 2, size=n))
 
     return Dataset(
         train=split(512), validation=split(1), test=split(1), vocab_size=20, num_classes=2,
@@ -51,9 +49,7 @@ def make_model() -> Classifier:
 
 def harness(dataset: Dataset) -> None:
     """Our loop."""
-    train(
-        make_model(), dataset, PLAN, device=CPU, dtype="float32", seed=0, report=lambda _: None
-    )
+    train(make_model(), dataset, PLAN, device=CPU, dtype="float32", seed=0, report=lambda _: None)
 
 
 def bare(dataset: Dataset) -> None:

@@ -41,7 +41,8 @@ class Split:
 
     def __post_init__(self) -> None:
         n, towers = self.lengths.shape
-        assert self.tokens.ndim == 3 and self.tokens.shape[:2] == (n, towers)
+        assert self.tokens.ndim == 3
+        assert self.tokens.shape[:2] == (n, towers)
         assert self.labels.shape == (n,)
 
     def __len__(self) -> int:
@@ -96,7 +97,7 @@ class Source:
     title: str
     """What it is, shown in every table: a stand-in is named as one here."""
     load: Callable[[LoadRequest], Dataset]
-    missing: Callable[[LoadRequest], str | None] = lambda request: None
+    missing: Callable[[LoadRequest], str | None] = lambda _: None
     """Why it cannot be had here and what to do about it, or None. Cheap: no data is read."""
     stand_in: bool = False
     """Real or generated data, but not the task's own."""

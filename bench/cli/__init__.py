@@ -54,7 +54,9 @@ def build_app(asked: str = "") -> App:
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 something failed, 2 bad input, 130 stopped."""
     try:
-        code = build_app(sys.argv[1] if sys.argv[1:] else "")(exit_on_error=False, print_error=False)
+        code = build_app(sys.argv[1] if sys.argv[1:] else "")(
+            exit_on_error=False, print_error=False
+        )
     except (UsageError, CycloptsError) as error:
         print(f"Error: {error}", file=sys.stderr)
         code = 2

@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from bench.cli.selection import find_method, is_installed
 from bench.compatibility import method_problem
+from bench.errors import UsageError
 from bench.registry import load_registry
 from methods.core.testing import LawResult, check_method
 
@@ -16,6 +17,7 @@ from methods.core.testing import LawResult, check_method
 def check_command(
     *methods: str,
     device: str = "cpu",
+    head_dim: int = 16,
     json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """Run the contract on a method: a registered one, a file or an import path.
@@ -36,6 +38,8 @@ def check_command(
         What to check; nothing: every registered method.
     device:
         Where to compute: cpu, cuda or cuda:N.
+    head_dim:
+        The head dimension to check with.
     json_:
         Print the outcomes as JSON.
     """
@@ -45,23 +49,26 @@ def check_command(
     for text in methods or tuple(registry.methods):
         chosen = find_method(text, registry)
         method = chosen.entry.value
-        problem = method_problem(
-            method, device=device, dtype="float32", is_installed=is_installed
-        )
+        problem = method_problem(method, device=device, dtype="float32", is_installed=is_installed)
         if problem is not None:
             report[text] = problem.reason
             continue
         namesake = registry.method(method.same_as).value if method.same_as else None
-        report[text] = check_method(
-            method, options=chosen.options, device=device, namesake=namesake
-        )
+        try:
+            report[text] = check_method(
+                method,
+                options=chosen.options,
+                device=device,
+                namesake=namesake,
+                head_dim=head_dim,
+            )
+        except ValueError as error:
+            raise UsageError(f"{text}: {error}") from error
         if not json_:
             _show(console, text, report[text])
     if json_:
         print(json.dumps({k: _plain(v) for k, v in report.items()}, indent=2))
-    broken = [
-        text for text, laws in report.items() if not isinstance(laws, str) and _failed(laws)
-    ]
+    broken = [text for text, laws in report.items() if not isinstance(laws, str) and _failed(laws)]
     return 1 if broken else 0
 
 

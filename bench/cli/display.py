@@ -81,9 +81,7 @@ class Bars:
             self._bars.update(self._current, note=progress.phase)
             return
         note = f"{progress.phase}, loss {progress.loss:.3f}, {_rate(progress, self._began)}"
-        self._bars.update(
-            self._current, completed=progress.step, total=progress.steps, note=note
-        )
+        self._bars.update(self._current, completed=progress.step, total=progress.steps, note=note)
 
     def finished(self, record: Record) -> None:
         assert self._current is not None

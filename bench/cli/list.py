@@ -58,15 +58,15 @@ def list_command(
 
 
 def _methods(registry: Registry) -> list[Row]:
-    rows = []
+    rows: list[Row] = []
     for name, entry in sorted(registry.methods.items()):
         method = entry.value
-        problem = method_problem(
-            method, device="cpu", dtype="float32", is_installed=is_installed
-        )
+        problem = method_problem(method, device="cpu", dtype="float32", is_installed=is_installed)
         can = [c for c in ("causal", "bidirectional", "cross", "key_padding", "stepwise",
                            "grouped_query") if getattr(method.can, c)]  # fmt: skip
-        options = [f"{o.name}={o.default} ({describe(o.annotation)})" for o in method.options.values()]
+        options = [
+            f"{o.name}={o.default} ({describe(o.annotation)})" for o in method.options.values()
+        ]
         rows.append(
             {
                 "name": name,

@@ -13,9 +13,8 @@ from bench.cli.selection import Selection, plan_selection
 from bench.plan import Plan, Trial
 from results.store import Store
 
-
 CHEAP = ("unavailable", "unsupported")
-"""Outcomes that planning alone decides: asked again every time, since a package may be there now."""
+"""Outcomes that planning decides: asked again every time, since a package may be there now."""
 
 
 def plan_command(
@@ -58,9 +57,7 @@ def show_plan(plan: Plan, done: set[str], *, as_json: bool) -> None:
     for trial in plan.trials:
         identity = trial.identity
         cells = (identity.method, identity.task, identity.preset, identity.source)
-        table.add_row(
-            *map(escape, cells), str(identity.seed), escape(_state(trial, done))
-        )
+        table.add_row(*map(escape, cells), str(identity.seed), escape(_state(trial, done)))
     Console().print(table)
     new = sum(t.identity.digest() not in done for t in plan.runnable)
     print(

@@ -112,9 +112,7 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _conclude(
-    plan: Plan, todo: list[Trial], store: Store, *, stopped: bool, as_json: bool
-) -> int:
+def _conclude(plan: Plan, todo: list[Trial], store: Store, *, stopped: bool, as_json: bool) -> int:
     found = store.find_all(t.identity for t in plan.trials)
     records = list(found.values())
     if stopped:

@@ -121,11 +121,7 @@ def _methods(selection: Selection, registry: Registry) -> tuple[ChosenMethod, ..
 def _tasks(selection: Selection, registry: Registry) -> tuple[Entry[TrainedTask], ...]:
     found: dict[str, Entry[TrainedTask]] = {}
     for name in selection.task:
-        entries = (
-            [load_locator(name, "TASK")]
-            if is_locator(name)
-            else registry.tasks_named(name)
-        )
+        entries = [load_locator(name, "TASK")] if is_locator(name) else registry.tasks_named(name)
         found |= {entry.value.name: entry for entry in entries}
     return tuple(found.values())
 

@@ -4,6 +4,7 @@ Processes come from a fork server that already holds torch. A trial that hangs, 
 of memory costs its own record only; when the driver dies, so does the running trial.
 """
 
+import contextlib
 import datetime
 import multiprocessing
 import os
@@ -140,10 +141,8 @@ def _child(pipe: Connection, trial: Trial, job: Job, log: str) -> None:
 
 def _die_with_driver(pipe: Connection) -> None:
     # Nothing is ever sent this way: the pipe becomes readable when the driver is gone.
-    try:
+    with contextlib.suppress(OSError):
         pipe.poll(None)
-    except OSError:
-        pass
     os.killpg(0, signal.SIGKILL)
 
 
@@ -162,10 +161,8 @@ def _throttled(send: Callable[[Progress], None]) -> Report:
 
 
 def _kill_group(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def _cause_of_death(code: int | None, tail: str) -> str:

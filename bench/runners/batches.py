@@ -42,7 +42,7 @@ def take(split: Split, rows: NDArray[np.integer], device: torch.device) -> Batch
 def training_batches(
     split: Split, batch_size: int, device: torch.device, seed: int
 ) -> Iterator[Batch]:
-    """Endless: every epoch in a fresh order that depends on the seed alone; a short rest is left."""
+    """Endless: every epoch in a fresh order, set by the seed alone; a short rest is left out."""
     generator = np.random.default_rng([seed, 0x7261])
     size = min(batch_size, len(split))
     while True:

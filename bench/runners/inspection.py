@@ -71,9 +71,9 @@ def collapsed_rows(model: nn.Module, forward: Callable[[], object]) -> float | N
         )
         if normaliser is None:
             return None
-        # Rows that see no key have no normaliser: NaN, neither a row nor collapsed.
-        rows += int((~normaliser.isnan()).sum())
-        collapsed += int((normaliser < torch.finfo(normaliser.dtype).tiny).sum())
+        # Rows that see no key have an infinite normaliser: they do not count.
+        rows += int(normaliser.isfinite().sum())
+        collapsed += int((normaliser == 0).sum())
     return collapsed / rows if rows else None
 
 

@@ -23,7 +23,7 @@ def price_of_step(model: Classifier, batch: Batch, dtype: str) -> dict[str, Any]
     def step() -> None:
         with precision(batch.tokens.device, dtype):
             loss = nn.functional.cross_entropy(twin(batch.tokens, batch.padding), batch.labels)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
 
     with torch.random.fork_rng():
         counts = count_call(step)

@@ -63,7 +63,7 @@ class Outcome(NamedTuple):
 
     def packed(self) -> str:
         """Base64 of one bit an example."""
-        return base64.b64encode(np.packbits(self.right)).decode()
+        return base64.b64encode(np.packbits(self.right).tobytes()).decode()
 
 
 def precision(device: torch.device, dtype: str) -> AbstractContextManager[Any]:
@@ -84,13 +84,7 @@ def train(
     report: Report,
 ) -> Trained:
     """Run the whole schedule; the weights that did best on validation data end up in the model."""
-    optimiser = torch.optim.AdamW(
-        [p for p in model.parameters() if p.requires_grad],
-        lr=learning_rate(plan, 1),
-        betas=(plan.beta1, plan.beta2),
-        eps=plan.epsilon,
-        weight_decay=plan.weight_decay,
-    )
+    optimiser = make_optimiser(model, plan)
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == "float16")
     generator = torch.Generator().manual_seed(seed + 1)
     batches = training_batches(dataset.train, plan.batch_size, device, seed)
@@ -116,6 +110,17 @@ def train(
     )
 
 
+def make_optimiser(model: nn.Module, plan: Training) -> torch.optim.Optimizer:
+    """Adam with decoupled weight decay over everything that learns."""
+    return torch.optim.AdamW(
+        [p for p in model.parameters() if p.requires_grad],
+        lr=learning_rate(plan, 1),
+        betas=(plan.beta1, plan.beta2),
+        eps=plan.epsilon,
+        weight_decay=plan.weight_decay,
+    )
+
+
 def training_step(
     model: nn.Module,
     batch: Batch,
@@ -131,7 +136,7 @@ def training_step(
     optimiser.zero_grad(set_to_none=True)
     with precision(batch.tokens.device, dtype):
         loss = nn.functional.cross_entropy(model(batch.tokens, batch.padding), batch.labels)
-    scaler.scale(loss).backward()
+    scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     if clip_norm:
         scaler.unscale_(optimiser)
         nn.utils.clip_grad_norm_(model.parameters(), clip_norm)

@@ -15,6 +15,7 @@ def missing_packages(method: Method) -> list[str]:
 
 
 def require_packages(method: Method) -> None:
+    """A missing package is an error that holds the install command."""
     if missing := missing_packages(method):
         raise MissingDependencyError(
             f"{method.name} needs {', '.join(missing)}, not installed here."
@@ -36,6 +37,7 @@ def require_options(method: Method, options: Mapping[str, Any]) -> None:
 
 
 def require_grouping(method: Method, heads: Heads) -> None:
+    """Query heads share key-value heads evenly, and only where that is declared."""
     if heads.num_kv_heads < 1 or heads.num_heads % heads.num_kv_heads:
         raise ValueError(
             f"{heads.num_heads} query heads cannot share {heads.num_kv_heads} key-value heads"
@@ -49,6 +51,7 @@ def require_grouping(method: Method, heads: Heads) -> None:
 
 
 def require_direction(method: Method, causal: bool) -> None:
+    """Causal or bidirectional, as declared."""
     if causal and not method.can.causal:
         raise UnsupportedError(
             f"{method.name} cannot be causal: its outputs depend on later positions."
@@ -62,6 +65,7 @@ def require_direction(method: Method, causal: bool) -> None:
 
 
 def require_padding(method: Method, key_padding: KeyPadding | None) -> None:
+    """Padding comes only where it is declared."""
     if key_padding is not None and not method.can.key_padding:
         raise UnsupportedError(
             f"{method.name} cannot mask padded keys."
@@ -70,6 +74,7 @@ def require_padding(method: Method, key_padding: KeyPadding | None) -> None:
 
 
 def require_stepwise(method: Method) -> None:
+    """Decoding with a state is asked for only where it is declared."""
     if not method.can.stepwise:
         raise UnsupportedError(
             f"{method.name} cannot continue a sequence step by step with a state of constant size."
@@ -78,6 +83,7 @@ def require_stepwise(method: Method) -> None:
 
 
 def require_tensor(method: Method, x: Tensor) -> None:
+    """The dtype and the device are declared ones."""
     dtype = str(x.dtype).removeprefix("torch.")
     if dtype not in method.can.dtypes:
         raise UnsupportedError(
@@ -91,6 +97,7 @@ def require_tensor(method: Method, x: Tensor) -> None:
 
 
 def require_times(method: Method, query_time: int, key_time: int, causal: bool) -> None:
+    """Other numbers of queries than of keys come only where cross attention is declared."""
     if query_time == key_time:
         return
     if causal:

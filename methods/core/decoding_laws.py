@@ -14,6 +14,7 @@ def stepping_equals_whole(subject: Subject) -> None:
 
 
 def segments_equal_whole(subject: Subject) -> None:
+    """A sequence continued in segments of any length gives what the whole gives."""
     _continues(subject, (7, 1, 16, 9), "going on in segments")
     _continues(subject, (130, 31), "going on after a long segment")
 
@@ -31,6 +32,7 @@ def _continues(subject: Subject, segments: tuple[int, ...], what: str) -> None:
 
 
 def state_size_constant(subject: Subject) -> None:
+    """The state weighs the same after one token and after many."""
     run = subject.build(True)
     sizes = {}
     for time in (1, 33, 161):

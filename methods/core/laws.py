@@ -36,6 +36,7 @@ def distance(actual: Tensor, expected: Tensor) -> float:
 
 
 def require_close(actual: Tensor, expected: Tensor, what: str, tolerance: float = ROUNDING) -> None:
+    """Raise LawBrokenError where two results differ by more than rounding."""
     moved = distance(actual, expected)
     # Written so that NaN is a difference.
     if not moved <= tolerance:
@@ -45,6 +46,7 @@ def require_close(actual: Tensor, expected: Tensor, what: str, tolerance: float 
 
 
 def labels(inputs: Inputs) -> tuple[str, ...]:
+    """What the inputs are called in a sentence."""
     return ("queries", "keys", "values") if len(inputs) == 3 else ("tokens",)
 
 
@@ -141,6 +143,7 @@ def padding_as_good_as_absent(subject: Subject) -> None:
 
 
 def batch_neighbours_not_seen(subject: Subject) -> None:
+    """An example gives the same whatever shares its batch."""
     for causal in subject.directions:
         run = subject.build(causal)
         inputs, other = subject.inputs(33), subject.inputs(33, seed=2, norm=LARGE_NORM)
@@ -153,6 +156,7 @@ def batch_neighbours_not_seen(subject: Subject) -> None:
 
 
 def same_seed_same_result(subject: Subject) -> None:
+    """What is built twice from one seed is the same, whatever the global generator does."""
     causal = subject.directions[0]
     inputs = subject.inputs(33)
     first = subject.build(causal, seed=3)(inputs)
@@ -218,6 +222,7 @@ def _gradients(run: Any, inputs: Inputs, padding: Tensor | None) -> Iterator[tup
 
 
 def inputs_not_written_to(subject: Subject) -> None:
+    """The tensors handed in stay as they are, forward and backward."""
     for causal in subject.directions:
         run = subject.build(causal)
         inputs = subject.inputs(33)
