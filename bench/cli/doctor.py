@@ -66,7 +66,7 @@ def _methods(registry: Registry, device: str) -> dict[str, str]:
 
 
 def _sources(registry: Registry) -> dict[str, str]:
-    """What each task's sources lack here; a release is asked for by path, so it lacks nothing yet."""
+    """What each source lacks here. A release is asked for by path, so it lacks nothing yet."""
     found = {}
     for name, entry in sorted(registry.tasks.items()):
         task = entry.value
@@ -75,7 +75,10 @@ def _sources(registry: Registry) -> dict[str, str]:
                 found[f"{name} release"] = "give the folder with --source"
                 continue
             reason = source.missing(LoadRequest(data=task.presets[0].data))
-            found[f"{name} {source.name}"] = reason or "available"
+            present = (
+                "installed; loading needs the network" if source.name == "hub" else "available"
+            )
+            found[f"{name} {source.name}"] = reason or present
     return found
 
 

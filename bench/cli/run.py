@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from rich.console import Console
 
 from bench.cli.display import make_display
 from bench.cli.plan import done_in, show_plan
@@ -16,7 +17,7 @@ from bench.errors import UsageError
 from bench.executors.local import Job, LocalExecutor
 from bench.plan import Plan, Trial
 from bench.provenance import command_line
-from reports.table import render
+from reports.table import render, renderable
 from results.record import Record
 from results.store import Store, StoreError
 
@@ -132,7 +133,10 @@ def _conclude(plan: Plan, todo: list[Trial], store: Store, *, stopped: bool, as_
 
 def render_to_terminal(records: list[Record]) -> None:
     """The comparison table of these records."""
-    print(render(records, "table"))
+    if sys.stdout.isatty():
+        Console().print(renderable(records))
+    else:
+        print(render(records, "table"))
 
 
 def _remark(plan: Plan, todo: list[Trial], records: list[Record], store: Store) -> None:

@@ -113,9 +113,14 @@ def _methods(selection: Selection, registry: Registry) -> tuple[ChosenMethod, ..
         chosen += [
             find_method(name, registry)
             for name, entry in registry.methods.items()
-            if entry.value.role != "method" and name not in locators
+            if _is_control(entry.value) and name not in locators
         ]
     return tuple(chosen)
+
+
+def _is_control(method: Method) -> bool:
+    """Floors and ceilings; another implementation of a ceiling would only say the same again."""
+    return method.role != "method" and method.same_as is None
 
 
 def _tasks(selection: Selection, registry: Registry) -> tuple[Entry[TrainedTask], ...]:

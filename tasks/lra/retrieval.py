@@ -151,9 +151,11 @@ SMALL = Preset(
     name="small",
     note="Passages of 256 bytes; other addresses lie a century away, so that style tells.",
     source="packaged",
-    model=ModelShape(num_layers=2, num_heads=2, d_model=64, qkv_dim=64, mlp_dim=128, dropout=0.1),
+    model=ModelShape(
+        num_layers=1, num_heads=2, d_model=64, qkv_dim=64, mlp_dim=128, classifier_dim=128
+    ),
     training=Training(
-        steps=1_000, batch_size=16, learning_rate=1e-3, warmup_steps=100, weight_decay=0.05
+        steps=1_000, batch_size=32, learning_rate=2e-3, warmup_steps=100, weight_decay=0.05
     ),
     data={
         "max_length": 256,
