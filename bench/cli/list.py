@@ -47,14 +47,25 @@ def list_command(
     if json_:
         print(json.dumps(rows, indent=2))
         return 0
-    if rows:
-        table = Table(*rows[0], box=None, pad_edge=False)
-        for row in rows:
-            table.add_row(*(escape(cell) for cell in row.values()))
-        Console().print(table)
+    console = Console()
+    for row in rows:
+        console.print(_entry(row))
     for broken in registry.broken:
         Console(stderr=True).print(f"broken plug-in {broken.locator}: {escape(broken.reason)}")
     return 0
+
+
+def _entry(row: Row) -> Table:
+    """A heading, and below it what there is to say, wrapped beside its own name."""
+    (_, heading), *facts = row.items()
+    table = Table(box=None, show_header=False, padding=(0, 1), title_justify="left")
+    table.title = f"[bold not italic]{escape(heading)}[/]"
+    table.add_column(min_width=10, style="dim")
+    table.add_column()
+    for name, fact in facts:
+        if fact:
+            table.add_row(name, escape(fact))
+    return table
 
 
 def _methods(registry: Registry) -> list[Row]:

@@ -1,0 +1,45 @@
+"""Keeps the tables in documents true: `python -m reports.readme` writes them anew from records.
+
+A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`; its records lie in
+`results/measured/NAME`. A test compares the two.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from reports.table import render
+from results.store import Store
+
+ROOT = Path(__file__).resolve().parents[1]
+MEASURED = ROOT / "results" / "measured"
+DOCUMENTS = ("README.md",)
+_TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+def with_tables(text: str) -> str:
+    """The text with every marked table rendered from its records."""
+
+    def table(match: re.Match[str]) -> str:
+        reading = Store(MEASURED / match[2]).read()
+        if reading.problems or not reading.records:
+            raise ValueError(f"{MEASURED / match[2]} holds no records, or files that are none.")
+        return f"{match[1]}{render(reading.records, 'markdown')}\n{match[3]}"
+
+    return _TABLE.sub(table, text)
+
+
+def main() -> int:
+    """Write the documents; exit code 1 if any was out of date."""
+    stale = False
+    for name in DOCUMENTS:
+        path = ROOT / name
+        text = path.read_text(encoding="utf-8")
+        new = with_tables(text)
+        stale |= new != text
+        path.write_text(new, encoding="utf-8")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
