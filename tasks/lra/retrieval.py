@@ -149,8 +149,8 @@ QUICK = Preset(
 )
 SMALL = Preset(
     name="small",
-    note="Passages of 256 bytes; other addresses lie a century away, so that style tells. Learning"
-    " starts after a plateau of some hundred steps; at higher rates softmax stays on it.",
+    note="Passages of 256 bytes; other addresses lie a century away, so that style tells. Softmax"
+    " stays at chance for the first several hundred steps.",
     source="packaged",
     model=ModelShape(
         num_layers=1,
