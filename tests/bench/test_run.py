@@ -2,23 +2,19 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from results.store import Store
+from tests.processes import run_command
 
-ROOT = Path(__file__).parents[2]
 TASK = "tests/fakes/tiny_task.py"
 BAD = "tests.fakes.bad_methods"
 
 
-def bench(*words: str, cwd: Path = ROOT, **options: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bench", *words]
-    return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False, **options
-    )
+def bench(*words: str) -> subprocess.CompletedProcess[str]:
+    return run_command("-m", "bench", *words)
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

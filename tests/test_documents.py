@@ -1,0 +1,30 @@
+"""What the documents say is what the commands print."""
+
+import re
+
+import pytest
+
+from bench.cli import COMMANDS
+from reports.readme import DOCUMENTS, ROOT, with_tables
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_table_in_a_document_is_what_its_records_give(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert "<!-- table:" in text
+    assert with_tables(text) == text, "run `python -m reports.readme`"
+
+
+def test_the_readme_names_both_set_up_commands_and_every_command():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "make demo" in text
+    assert "make test" in text
+    for command in COMMANDS:
+        assert f"bench {command}" in text
+
+
+def test_every_file_that_a_document_links_to_exists():
+    for name in ("README.md", "CONTRIBUTING.md", "DESIGN.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for target in re.findall(r"\]\((?!http)([^)#]+)", text):
+            assert (ROOT / target).exists(), f"{name} links to {target}"
