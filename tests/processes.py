@@ -1,10 +1,13 @@
-"""Runs Python in a fresh process, for laws about imports, memory and exit."""
+"""Runs Python in a fresh process, and our commands in this one."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,3 +30,21 @@ def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
         timeout=180,
         check=False,
     )
+
+
+class Done(NamedTuple):
+    """What a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def bench(*words: str) -> Done:
+    """`python -m bench WORDS...` within this process, which has torch already."""
+    from bench.cli import run_words
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run_words(words)
+    return Done(code, out.getvalue(), err.getvalue())

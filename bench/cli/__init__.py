@@ -1,6 +1,7 @@
 """The command line. Commands are loaded when called, so that help is quick and free of torch."""
 
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from cyclopts import App, CycloptsError
@@ -52,11 +53,15 @@ def build_app(asked: str = "") -> App:
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 1 something failed, 2 bad input, 130 stopped."""
+    """Run this process's own command line and leave with its exit code."""
+    sys.exit(run_words(sys.argv[1:]))
+
+
+def run_words(words: Sequence[str]) -> int:
+    """Run a command line. Exit codes: 0 done, 1 something failed, 2 bad input, 130 stopped."""
     try:
-        code = build_app(sys.argv[1] if sys.argv[1:] else "")(
-            exit_on_error=False, print_error=False
-        )
+        app = build_app(words[0] if words else "")
+        code: int | None = app([*words], exit_on_error=False, print_error=False)
     except (UsageError, CycloptsError) as error:
         print(f"Error: {error}", file=sys.stderr)
         code = 2
@@ -64,7 +69,7 @@ def main() -> None:
         # The reader of a pipe, such as `head`, has seen enough.
         sys.stderr.close()
         code = 0
-    sys.exit(code or 0)
+    return code or 0
 
 
 def _version() -> str:

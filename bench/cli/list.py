@@ -99,10 +99,7 @@ def _tasks(registry: Registry) -> list[Row]:
             "name": name,
             "title": entry.value.title,
             "version": str(entry.value.version),
-            "sources": "; ".join(
-                f"{s.name}: {s.title}" + (" (stand-in)" if s.stand_in else "")
-                for s in entry.value.sources
-            ),
+            "sources": "; ".join(f"{s.name}: {s.title}" for s in entry.value.sources),
             "presets": " ".join(p.name for p in entry.value.presets),
         }
         for name, entry in sorted(registry.tasks.items())

@@ -95,7 +95,7 @@ def run_command(
 
 def _run_all(todo: list[Trial], store: Store, job: Job) -> bool:
     """Whether every trial was run; False when the user stopped it."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         with LocalExecutor(job) as executor, make_display(len(todo)) as display:
             for trial in todo:
@@ -105,6 +105,8 @@ def _run_all(todo: list[Trial], store: Store, job: Job) -> bool:
                 display.finished(record)
     except KeyboardInterrupt:
         return False
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return True
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.test_run import TASK, bench
+from tests.bench.test_run import TASK
+from tests.processes import bench
 
 
 def test_an_example_method_in_one_file_keeps_the_contract_and_runs(tmp_path: Path):

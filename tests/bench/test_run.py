@@ -7,17 +7,13 @@ from pathlib import Path
 import pytest
 
 from results.store import Store
-from tests.processes import run_command
+from tests.processes import Done, bench
 
 TASK = "tests/fakes/tiny_task.py"
 BAD = "tests.fakes.bad_methods"
 
 
-def bench(*words: str) -> subprocess.CompletedProcess[str]:
-    return run_command("-m", "bench", *words)
-
-
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *words: str) -> Done:
     return bench(
         "run", "--task", TASK, "--results", str(folder), "--no-controls", "--threads", "1", *words
     )
@@ -116,6 +112,13 @@ def test_no_process_is_left_over(bad):
     assert str(folder) not in listing.stdout
 
 
+def test_a_folder_that_cannot_be_written_is_named_before_any_work():
+    done = run(Path("/proc/nothing"), "--methods", "performer")
+    assert done.returncode == 2
+    assert "cannot write into '/proc/nothing'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -128,7 +131,6 @@ def test_no_process_is_left_over(bad):
         (["--methods", "performer", "--device", "cuda:9"], "cuda"),
         (["--methods", "./missing.py"], "no file"),
         (["--methods", "performer", "--seeds", "one"], "seeds"),
-        (["--methods", "performer", "--results", "/proc/nothing"], "/proc/nothing"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path, words, sentence):
