@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from bench.memory import limit_memory
+from bench.memory import keep_freed_memory, limit_memory
 from bench.plan import Trial
 from bench.provenance import describe_provenance
 from bench.runners.train import Progress, Report
@@ -128,6 +128,7 @@ def _child(pipe: Connection, trial: Trial, job: Job, log: str) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     threading.Thread(target=_die_with_driver, args=(pipe,), daemon=True).start()
+    keep_freed_memory()
     if job.memory_limit is not None:
         limit_memory(job.memory_limit)
     if job.threads is not None:
