@@ -12,13 +12,13 @@ pytestmark = pytest.mark.slow
 CHANCE_BOUND = 0.55
 """Chance on 2000 test pictures, and more than four standard errors."""
 WIDTH = 32
-STEPS = 900
+STEPS = 600
 
 
 @pytest.fixture(scope="module")
 def small() -> Dataset:
     preset = TASK.preset("small")
-    data = {**preset.data, "num_train": 16_000, "num_test": 2_000}
+    data = {**preset.data, "num_train": 12_000, "num_test": 2_000}
     return TASK.source("generated").load(LoadRequest(data=data))
 
 
@@ -114,7 +114,7 @@ def test_a_small_convolutional_classifier_learns_pathfinder(small: Dataset):
     torch.manual_seed(0)
     model = convolutions()
     train(model, *pictures(small.train))
-    assert accuracy(model, *pictures(small.test)) > 0.85
+    assert accuracy(model, *pictures(small.test)) > 0.8
 
 
 def test_a_bag_of_pixels_does_not(small: Dataset):
