@@ -59,7 +59,7 @@ class PeakMemory:
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep large blocks for reuse, as torch does on a GPU; Linux with glibc only.
+    """Have the C library keep large blocks for reuse, as torch does on a GPU; glibc only.
 
     Otherwise every large temporary is a new mapping whose pages the kernel clears one by one: a tax
     on whichever method has the largest temporaries, and no property of its mathematics.

@@ -9,7 +9,6 @@ import datetime
 import multiprocessing
 import os
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -64,25 +63,25 @@ class LocalExecutor:
         if trial.problem is not None:
             return self._record(trial, trial.problem.status, trial.problem.reason, seconds=0.0)
         started = time.monotonic()
-        with tempfile.NamedTemporaryFile(prefix="attention-bench-", suffix=".log") as log:
-            here, there = self._context.Pipe()
-            with here:
-                self._running = self._context.Process(
-                    target=_child, args=(there, trial, self._job, log.name), daemon=False
-                )
-                self._running.start()
-                there.close()
-                record = self._listen(here, started, report)
-                died_of = self._end_running()
-            if record is not None:
-                return record
-            seconds = time.monotonic() - started
-            limit = self._job.time_limit
-            if limit is not None and seconds >= limit:
-                reason = f"It took longer than the time limit of {limit:g} s (--time-limit)."
-                return self._record(trial, "timed-out", reason, seconds)
-            tail = Path(log.name).read_bytes()[-LOG_TAIL:].decode(errors="replace").strip()
-            return self._record(trial, "crashed", _cause_of_death(died_of, tail), seconds)
+        here, there = self._context.Pipe()
+        output, child_output = self._context.Pipe(duplex=False)
+        with here, Tail(output) as tail:
+            self._running = self._context.Process(
+                target=_child, args=(there, child_output, trial, self._job), daemon=False
+            )
+            self._running.start()
+            there.close()
+            child_output.close()
+            record = self._listen(here, started, report)
+            died_of = self._end_running()
+        if record is not None:
+            return record
+        seconds = time.monotonic() - started
+        limit = self._job.time_limit
+        if limit is not None and seconds >= limit:
+            reason = f"It took longer than the time limit of {limit:g} s (--time-limit)."
+            return self._record(trial, "timed-out", reason, seconds)
+        return self._record(trial, "crashed", _cause_of_death(died_of, tail.text()), seconds)
 
     def _listen(self, pipe: Connection, started: float, report: Report) -> Record | None:
         limit = self._job.time_limit
@@ -121,12 +120,38 @@ class LocalExecutor:
         return as_record(trial, status, reason, provenance)
 
 
-def _child(pipe: Connection, trial: Trial, job: Job, log: str) -> None:
+class Tail:
+    """The end of what a trial prints, read as it comes: a talkative trial fills neither disk nor
+    memory, and a killed run leaves no file behind."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._kept = b""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+
+    def __enter__(self) -> "Tail":
+        self._reader.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # All writers are dead by now, so the reader has met the end.
+        self._reader.join(timeout=5)
+        self._pipe.close()
+
+    def text(self) -> str:
+        return self._kept.decode(errors="replace").strip()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):
+            while some := os.read(self._pipe.fileno(), 65536):
+                self._kept = (self._kept + some)[-LOG_TAIL:]
+
+
+def _child(pipe: Connection, output: Connection, trial: Trial, job: Job) -> None:
     # A group of its own: Ctrl-C reaches the driver alone, and what the trial forks dies with it.
     os.setsid()
-    output = os.open(log, os.O_WRONLY | os.O_APPEND)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
+    os.dup2(output.fileno(), 1)
+    os.dup2(output.fileno(), 2)
     threading.Thread(target=_die_with_driver, args=(pipe,), daemon=True).start()
     keep_freed_memory()
     if job.memory_limit is not None:
