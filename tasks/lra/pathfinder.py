@@ -33,7 +33,8 @@ SMALL = Preset(
     name="small",
     note=(
         "The same question in 16 x 16 pixels (256 tokens): 3 paddles a contour, one distractor. A"
-        " convolutional net learns it in minutes; a Transformer is slower to leave chance (0.5)."
+        " convolutional net learns it in a minute (0.92); softmax attention has not left chance"
+        " (0.52 after 2200 steps): give it more steps and more pictures."
     ),
     source="generated",
     model=ModelShape(num_layers=2, num_heads=4, d_model=64, qkv_dim=64, mlp_dim=128),

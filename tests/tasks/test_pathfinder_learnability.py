@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 CHANCE_BOUND = 0.55
 """Chance on 2000 test pictures, and more than four standard errors."""
 WIDTH = 32
-STEPS = 600
+STEPS = 900
 
 
 @pytest.fixture(scope="module")
