@@ -117,7 +117,12 @@ SMALL = Preset(
     source="packaged",
     model=ModelShape(num_layers=2, num_heads=4, d_model=64, qkv_dim=64, mlp_dim=128, dropout=0.1),
     training=Training(
-        steps=1_000, batch_size=32, learning_rate=2e-3, warmup_steps=100, weight_decay=0.05
+        steps=1_000,
+        batch_size=32,
+        learning_rate=2e-3,
+        warmup_steps=100,
+        weight_decay=0.05,
+        clip_norm=1.0,
     ),
     data={**DEFAULTS, "side": 14},
     max_time=196,

@@ -175,7 +175,9 @@ SMALL = Preset(
     note="Shorter expressions (up to 99 tokens, depth 4), from which softmax learns on a CPU.",
     source="generated",
     model=ModelShape(num_layers=2, num_heads=4, d_model=64, qkv_dim=64, mlp_dim=256),
-    training=Training(steps=2_000, batch_size=64, learning_rate=2e-3, warmup_steps=200),
+    training=Training(
+        steps=2_000, batch_size=64, learning_rate=2e-3, warmup_steps=200, clip_norm=1.0
+    ),
     data={
         "num_train": 96_000,
         "num_validation": 2_000,

@@ -110,7 +110,12 @@ SMALL = Preset(
     source="packaged",
     model=ModelShape(num_layers=2, num_heads=2, d_model=64, qkv_dim=64, mlp_dim=128, dropout=0.1),
     training=Training(
-        steps=800, batch_size=32, learning_rate=1e-3, warmup_steps=80, weight_decay=0.05
+        steps=800,
+        batch_size=32,
+        learning_rate=1e-3,
+        warmup_steps=80,
+        weight_decay=0.05,
+        clip_norm=1.0,
     ),
     data={"max_length": 256, "num_train": 0, "num_validation": 1_000, "num_test": 4_000},
     max_time=256,
