@@ -1,10 +1,13 @@
 """What the documents say is what the commands print."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from bench.cli import COMMANDS
+from bench.registry import load_locator
+from methods.core.testing import assert_method
 from reports.readme import DOCUMENTS, ROOT, with_tables
 
 
@@ -28,3 +31,11 @@ def test_every_file_that_a_document_links_to_exists():
         text = (ROOT / name).read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!http)([^)#]+)", text):
             assert (ROOT / target).exists(), f"{name} links to {target}"
+
+
+def test_the_method_that_the_readme_prints_keeps_the_contract(tmp_path: Path):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    file = tmp_path / "printed.py"
+    file.write_text(program)
+    assert_method(load_locator(str(file), "METHOD").value)
