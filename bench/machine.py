@@ -74,7 +74,7 @@ def describe_machine(device: str) -> Machine:
     import torch
 
     processor, cores, memory = _processor(), _num_cores(), psutil.virtual_memory().total
-    name = f"{processor}, {cores} cores, {memory / _GIB:.0f} GiB"
+    name = f"{processor}, {cores} core{'s' * (cores > 1)}, {memory / _GIB:.0f} GiB"
     gpu, gpu_memory, driver, clock = None, None, None, _processor_clock()
     if device != "cpu":
         properties = torch.cuda.get_device_properties(device)

@@ -6,6 +6,7 @@ Pure: no torch, no clock, no disk.
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.compatibility import Problem, method_problem, task_problem
@@ -62,7 +63,9 @@ class Trial:
 
     identity: Identity
     method_locator: str
+    method_file: Path
     task_locator: str
+    task_file: Path
     preset: Preset
     """With the settings applied."""
     device: str
@@ -125,7 +128,9 @@ def _task_trials(
                 compile=request.compile,
             ),
             method_locator=chosen.entry.locator,
+            method_file=chosen.entry.file,
             task_locator=task.locator,
+            task_file=task.file,
             preset=preset,
             device=request.device,
             role=method.role,

@@ -30,8 +30,8 @@ def describe_provenance(
     return Provenance(
         commit=commit,
         dirty=dirty,
-        method_digest=source_digest(method_file, "methods", shared="methods/core/*.py"),
-        task_digest=source_digest(task_file, "tasks", shared="tasks/api.py"),
+        method_digest=method_digest(method_file),
+        task_digest=task_digest(task_file),
         command=command,
         started=started,
         seconds=seconds,
@@ -63,6 +63,16 @@ def commit_and_dirty(root: Path) -> tuple[str | None, bool | None]:
     present = [name for name in _SOURCES if (root / name).exists()]
     changes = _git(root, "status", "--porcelain", "--", *present)
     return commit, None if changes is None else bool(changes.strip())
+
+
+def method_digest(file: Path | None) -> str:
+    """The digest of a method's file and of what methods share."""
+    return source_digest(file, "methods", shared="methods/core/*.py")
+
+
+def task_digest(file: Path | None) -> str:
+    """The digest of a task's file and of what it imports."""
+    return source_digest(file, "tasks", shared="tasks/api.py")
 
 
 def source_digest(file: Path | None, package: str, *, shared: str, root: Path = _ROOT) -> str:

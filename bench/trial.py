@@ -17,7 +17,7 @@ from bench.memory import PeakMemory, is_out_of_memory
 from bench.model import Classifier, build_classifier
 from bench.plan import RELEASE, Trial
 from bench.provenance import describe_provenance
-from bench.registry import Entry, load_locator, load_registry
+from bench.registry import load_locator, load_registry
 from bench.runners.batches import in_order
 from bench.runners.inspection import calibrate
 from bench.runners.price import after_training, price_of_step, sizes
@@ -61,20 +61,18 @@ def run_trial(trial: Trial, *, command: str, cache: Path | None, report: Report)
     """The trial's record. Never raises: what goes wrong is a status with a reason."""
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
     found = _Found()
-    method: Entry[Method] | None = None
-    task: Entry[TrainedTask] | None = None
     try:
         with _outcome(found):
-            method = load_locator(trial.method_locator, "METHOD")
-            task = load_locator(trial.task_locator, "TASK")
-            _measure(trial, method.value, task.value, cache, report, found)
+            method: Method = load_locator(trial.method_locator, "METHOD").value
+            task: TrainedTask = load_locator(trial.task_locator, "TASK").value
+            _measure(trial, method, task, cache, report, found)
     except Exception as error:
         # The one place that must survive whatever a method does.
         found.status = "out-of-memory" if is_out_of_memory(error) else "crashed"
         found.reason = _sentence(error)
     provenance = describe_provenance(
-        method_file=method.file if method else None,
-        task_file=task.file if task else None,
+        method_file=trial.method_file,
+        task_file=trial.task_file,
         command=command,
         started=started.isoformat(timespec="seconds"),
         seconds=time.perf_counter() - clock,

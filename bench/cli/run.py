@@ -1,9 +1,11 @@
 """`bench run`: the main job."""
 
+import functools
 import json
 import os
 import signal
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +13,12 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from bench.cli.display import make_display
-from bench.cli.plan import done_in, show_plan
+from bench.cli.plan import CHEAP, done_in, show_plan
 from bench.cli.selection import Selection, plan_selection
 from bench.errors import UsageError
 from bench.executors.local import Job, LocalExecutor
 from bench.plan import Plan, Trial
-from bench.provenance import command_line
+from bench.provenance import command_line, method_digest, task_digest
 from reports.table import render, renderable
 from results.record import Record
 from results.store import Store, StoreError
@@ -145,12 +147,37 @@ def _remark(plan: Plan, todo: list[Trial], records: list[Record], store: Store) 
     old = len(plan.trials) - len(todo)
     if old:
         print(f"{old} of {len(plan.trials)} trials were on record; --rerun replaces them.")
+    for line in _outdated(plan, todo, records):
+        print(line)
     if plan.trials and plan.trials[0].preset.name == "quick":
         print(
             "Preset quick is a smoke test: differences mean little. --preset small learns"
             " something real."
         )
     print(f"{len(records)} records are in {store.folder}. `python -m bench compare` shows all.")
+
+
+def _outdated(plan: Plan, todo: list[Trial], records: list[Record]) -> list[str]:
+    """A line for each method and task whose source has changed since a record that stands."""
+    fresh = {t.identity.digest() for t in todo}
+    stands = {r.identity.digest(): r for r in records if r.status not in CHEAP}
+    # Many trials share a file: each is read once a call.
+    digest_of_method, digest_of_task = functools.cache(method_digest), functools.cache(task_digest)
+    changed: Counter[str] = Counter()
+    for trial in plan.trials:
+        digest = trial.identity.digest()
+        if digest in fresh or digest not in stands:
+            continue
+        then = stands[digest].provenance
+        if then.method_digest != digest_of_method(trial.method_file):
+            changed[trial.identity.method] += 1
+        if then.task_digest != digest_of_task(trial.task_file):
+            changed[trial.identity.task] += 1
+    return [
+        f"The source of {name}, or what it shares with others, has changed since {count} of these"
+        " records; --rerun measures anew."
+        for name, count in changed.items()
+    ]
 
 
 def _user_cache() -> Path:

@@ -117,8 +117,8 @@ class LocalExecutor:
 
     def _record(self, trial: Trial, status: Status, reason: str, seconds: float) -> Record:
         provenance = describe_provenance(
-            method_file=None,
-            task_file=None,
+            method_file=trial.method_file,
+            task_file=trial.task_file,
             command=self._job.command,
             started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             seconds=seconds,

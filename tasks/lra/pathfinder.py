@@ -39,10 +39,10 @@ SMALL = Preset(
     source="generated",
     model=ModelShape(num_layers=2, num_heads=4, d_model=64, qkv_dim=64, mlp_dim=128),
     training=Training(
-        steps=1_000,
+        steps=500,
         batch_size=32,
         learning_rate=1e-3,
-        warmup_steps=100,
+        warmup_steps=50,
         weight_decay=0.01,
         clip_norm=1.0,
     ),

@@ -1,6 +1,7 @@
 """Laws of planning: every pair has a trial, and every trial that cannot run says why."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -20,12 +21,12 @@ def attend(q, k, v, *, causal=False, key_padding=None, width: int = 3):
 
 def chosen(name: str, can: Capabilities = KERNEL_ATTENTION, **options: object) -> ChosenMethod:
     method = Method(name=name, can=can, attention=attend)
-    entry = Entry(value=method, locator=f"m:{name}", file=None, module=None)
+    entry = Entry(value=method, locator=f"m:{name}", file=Path("m.py"), module=None)
     return ChosenMethod(entry=entry, options=options)
 
 
 def request(*methods: ChosenMethod, **changes: object) -> Request:
-    task = Entry(value=tiny_task.TASK, locator="t:TASK", file=None, module=None)
+    task = Entry(value=tiny_task.TASK, locator="t:TASK", file=Path("m.py"), module=None)
     return Request(methods=methods, tasks=(task,), **changes)
 
 

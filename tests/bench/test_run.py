@@ -138,3 +138,14 @@ def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path, words, sentence):
     assert done.returncode == 2, done.stdout
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_record_whose_method_has_changed_since_is_pointed_out(tmp_path: Path):
+    file = tmp_path / "mine.py"
+    file.write_text(Path("examples/my_attention.py").read_text())
+    run(tmp_path / "records", "--methods", str(file), "--set", "steps=5")
+    file.write_text(file.read_text() + "# changed\n")
+    again = run(tmp_path / "records", "--methods", str(file), "--set", "steps=5")
+    assert "source of exponential-features, or what it shares" in again.stdout
+    third = run(tmp_path / "records", "--methods", str(file), "--set", "steps=5", "--rerun")
+    assert "source of exponential-features" not in third.stdout
