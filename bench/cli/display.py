@@ -59,6 +59,8 @@ class Bars:
             TextColumn("{task.fields[note]}"),
             TimeRemainingColumn(),
             console=console,
+            # The default looks back half a minute only, in which a long trial ends rarely.
+            speed_estimate_period=86_400.0,
         )
         self._whole = self._bars.add_task("trials", total=num_trials, note="")
         self._current: TaskID | None = None
