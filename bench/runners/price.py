@@ -31,7 +31,7 @@ def price_of_step(model: Classifier, batch: Batch, dtype: str) -> dict[str, Any]
     how = "counted, forward and backward, 2 per multiply-add"
     if counts.blind:
         unseen = _unseen_flops(twin, batch, dtype)
-        flops = None if unseen is None else flops + unseen
+        flops = None if unseen is None else counts.flops + unseen
         how += f"; the counter is blind to {', '.join(counts.blind)}"
         how += "" if unseen is None else ", which is added by the formula of exact attention"
     return {
