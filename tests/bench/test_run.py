@@ -149,3 +149,11 @@ def test_a_record_whose_method_has_changed_since_is_pointed_out(tmp_path: Path):
     assert "source of exponential-features, or what it shares" in again.stdout
     third = run(tmp_path / "records", "--methods", str(file), "--set", "steps=5", "--rerun")
     assert "source of exponential-features" not in third.stdout
+
+
+def test_a_trial_that_passes_its_memory_limit_is_out_of_memory(tmp_path: Path):
+    limited = ("--methods", f"{BAD}:GORGES", "--memory-limit")
+    run(tmp_path / "tight", *limited, "0.5")
+    assert status(tmp_path / "tight")["fake-gorges"][0] == "out-of-memory"
+    run(tmp_path / "wide", *limited, "6")
+    assert status(tmp_path / "wide")["fake-gorges"][0] == "completed"

@@ -63,13 +63,20 @@ def devours(q, k, v, *, causal=False, key_padding=None):
     return _mean(q, k, v, causal=causal, key_padding=key_padding)
 
 
+def gorges(q, k, v, *, causal=False, key_padding=None):
+    """Asks for 2 GiB, which the machine has and a limited trial has not."""
+    if _in_training(q):
+        torch.zeros(2**29)
+    return _mean(q, k, v, causal=causal, key_padding=key_padding)
+
+
 def leaks(q, k, v, *, causal=False, key_padding=None):
     """Ignores padding."""
     return _mean(q, k, v, causal=causal, key_padding=None)
 
 
-CRASHES, DIES, HANGS, EXPLODES, DEVOURS, LEAKS = (
+CRASHES, DIES, HANGS, EXPLODES, DEVOURS, GORGES, LEAKS = (
     Method(name=f"fake-{f.__name__}", can=CAN, attention=f)
-    for f in (crashes, dies, hangs, explodes, devours, leaks)
+    for f in (crashes, dies, hangs, explodes, devours, gorges, leaks)
 )
 METHOD = CRASHES
