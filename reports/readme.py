@@ -1,7 +1,8 @@
 """Keeps the tables in documents true: `python -m reports.readme` writes them anew from records.
 
 A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`; its records lie in
-`results/measured/NAME`. A test compares the two.
+`results/measured/NAME`. `NAME without cost` leaves the price out, where trials shared the machine.
+A test compares the two.
 """
 
 import re
@@ -14,17 +15,22 @@ from results.store import Store
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "results" / "measured"
 DOCUMENTS = ("README.md",)
-_TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+_TABLE = re.compile(
+    r"(<!-- table: (?P<name>\S+)(?P<priceless> without cost)? -->\n).*?(<!-- end of table -->)",
+    re.DOTALL,
+)
 
 
 def with_tables(text: str) -> str:
     """The text with every marked table rendered from its records."""
 
     def table(match: re.Match[str]) -> str:
-        reading = Store(MEASURED / match[2]).read()
+        folder = MEASURED / match["name"]
+        reading = Store(folder).read()
         if reading.problems or not reading.records:
-            raise ValueError(f"{MEASURED / match[2]} holds no records, or files that are none.")
-        return f"{match[1]}{render(reading.records, 'markdown')}\n{match[3]}"
+            raise ValueError(f"{folder} holds no records, or files that are none.")
+        text = render(reading.records, "markdown", cost=not match["priceless"])
+        return f"{match[1]}{text}\n{match[4]}"
 
     return _TABLE.sub(table, text)
 
