@@ -106,11 +106,12 @@ class LocalExecutor:
 
     def _end_running(self) -> int | None:
         process, self._running = self._running, None
-        if process is None:
+        # Interrupted while it was being started it has no pid here; its broken pipe ends it.
+        if process is None or process.pid is None:
             return None
         process.join(timeout=0.5)
         code = process.exitcode
-        if process.pid is not None and code is None:
+        if code is None:
             _kill_group(process.pid)
         process.join()
         return code
