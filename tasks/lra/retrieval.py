@@ -150,7 +150,7 @@ QUICK = Preset(
 SMALL = Preset(
     name="small",
     note="Passages of 256 bytes; other addresses lie a century away, so that style tells. One layer"
-    " without positions: in this form softmax learns it on a CPU. Unclipped it stays at chance.",
+    " without positions: in this form softmax learns it on a CPU.",
     source="packaged",
     model=ModelShape(
         num_layers=1,
