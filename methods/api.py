@@ -170,6 +170,8 @@ class Method:
     family: str = "other"
     time: str = "?"
     """Operations as a formula in T (time), m (features), d (head dimension)."""
+    state: str = ""
+    """Numbers a head that decoding keeps, as a formula of the same letters; empty: cannot."""
     paper: str = ""
 
     def __post_init__(self) -> None:

@@ -120,5 +120,6 @@ METHOD = Method(
     can=KERNEL_ATTENTION,
     family="random features",
     time="T m d",
+    state="m d",
     paper="arXiv:2603.04127",
 )

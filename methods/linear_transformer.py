@@ -42,5 +42,6 @@ METHOD = Method(
     can=KERNEL_ATTENTION,
     family="linear attention",
     time="T d^2",
+    state="d^2",
     paper="arXiv:2006.16236",
 )

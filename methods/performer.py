@@ -55,5 +55,6 @@ METHOD = Method(
     can=KERNEL_ATTENTION,
     family="random features",
     time="T m d",
+    state="m d",
     paper="arXiv:2009.14794",
 )

@@ -84,6 +84,7 @@ def _methods(registry: Registry) -> list[Row]:
                 "what": entry.title,
                 "family": method.family + (f", same as {method.same_as}" if method.same_as else ""),
                 "time": method.time,
+                "state": method.state,
                 "can": " ".join(can),
                 "options": ", ".join(options),
                 "paper": method.paper,
