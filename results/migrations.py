@@ -8,7 +8,13 @@ from results.record import SCHEMA
 Document = dict[str, Any]
 Step = Callable[[Document], Document]
 
-STEPS: Mapping[int, Step] = {}
+
+def _same(document: Document) -> Document:
+    """Schema 2 only adds a field that may be absent."""
+    return document
+
+
+STEPS: Mapping[int, Step] = {1: _same}
 """From the version a document has to the step that raises it by one. Schema 1 is the first."""
 
 

@@ -9,9 +9,12 @@ import json
 import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-SCHEMA = 1
+from results.curve import CostCurve
+from results.frozen import Frozen
+
+SCHEMA = 2
 Scalar = bool | int | float | str | None
 Status = Literal[
     "completed",
@@ -25,17 +28,7 @@ Status = Literal[
 ]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        ser_json_inf_nan="constants",
-        serialize_by_alias=True,
-    )
-
-
-class Identity(_Frozen):
+class Identity(Frozen):
     """What makes two trials the same trial."""
 
     method: str
@@ -67,14 +60,14 @@ class Identity(_Frozen):
         return f"{readable}--{self.digest()}.json"
 
 
-class Proportion(_Frozen):
+class Proportion(Frozen):
     """Successes out of trials, so that the interval can be computed on reading."""
 
     successes: int
     trials: int
 
 
-class Measured(_Frozen):
+class Measured(Frozen):
     """A task's metric on the test split."""
 
     name: str
@@ -84,7 +77,7 @@ class Measured(_Frozen):
     proportion: Proportion | None = None
 
 
-class CurvePoint(_Frozen):
+class CurvePoint(Frozen):
     """The training loss at a step."""
 
     step: int
@@ -92,7 +85,7 @@ class CurvePoint(_Frozen):
     learning_rate: float
 
 
-class Evaluation(_Frozen):
+class Evaluation(Frozen):
     """On the validation split."""
 
     step: int
@@ -100,7 +93,7 @@ class Evaluation(_Frozen):
     accuracy: float
 
 
-class Training(_Frozen):
+class Training(Frozen):
     """How the model got there."""
 
     curve: list[CurvePoint]
@@ -111,7 +104,7 @@ class Training(_Frozen):
     """Base64 of one bit per test example, in the split's order: 1 is right (numpy.packbits)."""
 
 
-class Cost(_Frozen):
+class Cost(Frozen):
     """The price of the accuracy. Absent where it could not be measured."""
 
     step_seconds: list[float] = Field(default_factory=list)
@@ -135,7 +128,7 @@ class Cost(_Frozen):
     """The attention kernels that really ran."""
 
 
-class DataCard(_Frozen):
+class DataCard(Frozen):
     """The data that were really used."""
 
     title: str
@@ -152,7 +145,7 @@ class DataCard(_Frozen):
     """The most frequent training class, counted on the test split: the floor."""
 
 
-class Machine(_Frozen):
+class Machine(Frozen):
     """Where the trial ran."""
 
     name: str
@@ -170,7 +163,7 @@ class Machine(_Frozen):
     clock_hertz: float | None = None
 
 
-class Provenance(_Frozen):
+class Provenance(Frozen):
     """Which code made the record, how and when."""
 
     commit: str | None
@@ -185,7 +178,7 @@ class Provenance(_Frozen):
     """Duration of the whole trial, data included."""
 
 
-class Record(_Frozen):
+class Record(Frozen):
     """Everything known about one trial."""
 
     schema_: int = Field(default=SCHEMA, alias="schema")
@@ -198,8 +191,9 @@ class Record(_Frozen):
     metrics: list[Measured] = Field(default_factory=list)
     training: Training | None = None
     cost: Cost | None = None
+    curve: CostCurve | None = None
     data: DataCard | None = None
     settings_resolved: dict[str, Scalar] = Field(default_factory=dict)
-    """The whole protocol as run: model, training and data values."""
+    """The whole protocol as run: model, training and data values, or those of a cost task."""
     machine: Machine
     provenance: Provenance
