@@ -9,20 +9,19 @@ from torch import Tensor
 from methods.api import (
     KERNEL_ATTENTION,
     Calibrates,
-    FeatureMap,
-    Features,
     Heads,
     KeyPadding,
     Keys,
     Method,
     Redraws,
 )
-from methods.core.positive_features import positive_features
+from methods.core.linear_attention import Exponents
+from methods.core.positive_features import PositiveFeatures
 from methods.core.projections import draw_omega
 from methods.core.second_moment import inverse_root, optimal_root, second_moment
 
 
-class DarkformerFeatures(FeatureMap, Redraws, Calibrates):
+class DarkformerFeatures(PositiveFeatures, Redraws, Calibrates):
     """Unbiased for exp(q^T M^T M k / sqrt(d)), M learned per key-value head; M = I is Performer.
 
     initial: M starts as the first `rank` rows of the identity, or as whitening (proposition C.1)
@@ -91,20 +90,11 @@ class DarkformerFeatures(FeatureMap, Redraws, Calibrates):
         self.log_weight.copy_(log_ratio / 2)
         self.proposal_root.copy_(root)
 
-    def _features(self, x: Float[Tensor, "b g t d"]) -> Features:
-        mapped = (x * self._scale) @ self.M.to(x.dtype).transpose(-1, -2)
-        weight = self.log_weight if self._proposal == "optimal" else None
-        return positive_features(mapped, self.omega, weight)
-
-    def queries(self, q: Float[Tensor, "b g t d"]) -> Features:
-        return self._features(q)
-
-    def keys(self, k: Keys) -> Features:
-        return self._features(k)
-
-    def log_kernel(self, q: Float[Tensor, "b g t d"], k: Keys) -> Float[Tensor, "b g t s"]:
-        M = self.M.to(q.dtype).transpose(-1, -2) * self._scale
-        return (q @ M) @ (k @ M).transpose(-1, -2)
+    def exponents(self) -> Exponents:
+        """W = omega M, and A = M."""
+        offset = self.log_weight if self._proposal == "optimal" else None
+        weight = (self.omega.to(self.M.dtype) @ self.M) * self._scale
+        return Exponents(weight=weight, scale=self._scale, root=self.M, offset=offset)
 
 
 def _require(num_features: int, rank: int, dim: int) -> None:

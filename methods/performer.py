@@ -1,15 +1,15 @@
 """Performer: softmax's kernel estimated by positive random features."""
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from methods.api import KERNEL_ATTENTION, FeatureMap, Features, Heads, Keys, Method, Redraws
-from methods.core.positive_features import positive_features
+from methods.api import KERNEL_ATTENTION, Heads, Method, Redraws
+from methods.core.linear_attention import Exponents
+from methods.core.positive_features import PositiveFeatures
 from methods.core.projections import draw_omega
 
 
-class PerformerFeatures(FeatureMap, Redraws):
+class PerformerFeatures(PositiveFeatures, Redraws):
     """Unbiased for exp(q.k / sqrt(d)); the relative variance is (exp(|q + k|^2 / sqrt(d)) - 1) / m
     with independent features, less with orthogonal ones."""
 
@@ -39,14 +39,8 @@ class PerformerFeatures(FeatureMap, Redraws):
     def redraw(self, generator: torch.Generator) -> None:
         self.omega.copy_(self._draw(generator))
 
-    def queries(self, q: Float[Tensor, "b g t d"]) -> Features:
-        return positive_features(q * self._scale, self.omega)
-
-    def keys(self, k: Keys) -> Features:
-        return positive_features(k * self._scale, self.omega)
-
-    def log_kernel(self, q: Float[Tensor, "b g t d"], k: Keys) -> Float[Tensor, "b g t s"]:
-        return (q * self._scale) @ (k * self._scale).transpose(-1, -2)
+    def exponents(self) -> Exponents:
+        return Exponents(weight=self.omega * self._scale, scale=self._scale)
 
 
 METHOD = Method(

@@ -21,7 +21,13 @@ from methods.api import (
     Values,
 )
 from methods.core import capabilities
-from methods.core.linear_attention import State, linear_attention, normaliser
+from methods.core.linear_attention import (
+    State,
+    exponential_attention,
+    linear_attention,
+    normaliser,
+)
+from methods.core.positive_features import PositiveFeatures
 
 
 class BuiltAttention(torch.nn.Module, ABC):
@@ -155,17 +161,18 @@ class KernelAttention(BuiltAttention):
         key_padding: KeyPadding | None,
         state: State | None,
     ) -> tuple[Outputs, State]:
+        shape = q.shape[:-1]
         # Features and sums keep float32 even where the model around them runs in half precision.
         with torch.autocast(q.device.type, enabled=False):
-            o, state = linear_attention(
-                self.feature_map.queries(_wide(self._fold(q))),
-                self.feature_map.keys(_wide(k)),
-                v,
-                causal=causal,
-                key_padding=key_padding,
-                state=state,
-            )
-        return o.reshape(*q.shape[:-1], v.shape[-1]), state
+            rest = {"causal": causal, "key_padding": key_padding, "state": state}
+            q = self._fold(q)
+            if isinstance(self.feature_map, PositiveFeatures):
+                exponents = self.feature_map.exponents()
+                o, state = exponential_attention(q, k, v, exponents, **rest)
+            else:
+                queries, keys = self.feature_map.queries(_wide(q)), self.feature_map.keys(_wide(k))
+                o, state = linear_attention(queries, keys, v, **rest)
+        return o.reshape(*shape, v.shape[-1]), state
 
     def _fold(self, q: Queries) -> Float[Tensor, "b g rt d"]:
         """Neighbouring query heads share a key-value head: their sequences, one after another."""
@@ -212,8 +219,10 @@ def build_attention(
     method: Method, heads: Heads, generator: torch.Generator, **options: Any
 ) -> BuiltAttention:
     """A feature map or attention of these sizes, its random numbers drawn from `generator`."""
-    capabilities.require_packages(method)
     capabilities.require_options(method, options)
+    method = capabilities.under_options(method, options)
+    capabilities.require_packages(method)
+    capabilities.require_head_dim(method, heads)
     capabilities.require_grouping(method, heads)
     if method.feature_map is not None:
         return KernelAttention(method, heads, method.feature_map(heads, generator, **options))

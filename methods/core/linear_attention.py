@@ -2,43 +2,62 @@
 
 Query heads that share a key-value head come folded into time, one head's whole sequence after the
 other's. Everything is relative to the largest key scale seen *so far*, as in online softmax: one
-maximum over all keys would let the future underflow the past. All exponents are at most zero.
+maximum over all keys would let the future underflow the past.
+
+Features of a sequence are given whole, or as `Exponents`, from which the walk computes them
+stretch by stretch, so that no tensor of time x features exists, forward or backward.
 """
 
-from typing import NamedTuple
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from methods.api import Features, KeyPadding, Values
+from methods.api import Features, KeyPadding, Keys, Values
+from methods.core.feature_source import ExponentialFeatures, GivenFeatures, Workspace
+from methods.core.feature_walk import Walk, padded_width
 
 CHUNK = 128
-"""Keys per causal chunk: large enough for full matrix products, small enough to stay in cache."""
+"""Longest stretch on a processor: full matrix products, and everything stays in cache."""
 
-GRADIENT_HEADROOM = 2.0**24
-"""A normaliser within this factor of the smallest normal number counts as collapsed: dividing by
-a smaller one would overflow in the backward pass."""
+GPU_CHUNK = 512
+"""On a GPU a stretch must be long enough to fill it (an estimate: not yet run on one)."""
+
+CACHED_NUMBERS = 2**18
+"""Features of one stretch and group of heads on a processor: 1 MiB in float32 fits its caches."""
+
+MIN_HEADS = 4
+"""Heads in a group at least, so that the threads of a matrix product have work."""
 
 FoldedOutputs = Float[Tensor, "b g rows v"]
-Sums = Float[Tensor, "b g f v1"]
+FoldedQueries = Float[Tensor, "b g rows d"]
 
 
 class State(NamedTuple):
     """All that later queries need to know of the keys so far. Its size does not depend on time."""
 
-    sums: Sums
-    """Sum over keys of phi_k times [value, 1], relative to exp(log_scale)."""
-    log_scale: Float[Tensor, "b g"]
+    sums: Float[Tensor, "b g f width"]
+    """Sum over keys of phi_k times [value, 1, zeros], relative to 2 ** log2_scale."""
+    log2_scale: Float[Tensor, "b g"]
     """The largest key scale so far; -inf before the first key."""
 
-    @property
-    def value_sum(self) -> Float[Tensor, "b g f v"]:
-        return self.sums[..., :-1]
 
-    @property
-    def key_sum(self) -> Float[Tensor, "b g f"]:
-        return self.sums[..., -1]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exponents:
+    """phi(x) = exp(W x - scale^2 |A x|^2 / 2 + c) / sqrt(m), for queries and keys alike."""
+
+    weight: Float[Tensor, "g m d"]
+    """W."""
+    scale: float
+    root: Float[Tensor, "g r d"] | None = None
+    """A; None: the identity."""
+    offset: Float[Tensor, "g m"] | None = None
+    """c; None: 0."""
 
 
 def linear_attention(
@@ -55,8 +74,32 @@ def linear_attention(
     Without `causal` there is no "up to". A query that sees no key gets zeros. Accumulates in
     float32, or float64 where the features are, and returns the dtype of `v`.
     """
-    weighted, state = _weighted_sums(queries, keys, v, causal, key_padding, state)
-    return _divide(weighted).to(v.dtype), state
+    hidden = _hidden(keys.values, key_padding)
+    scales = keys.log_scale.flatten(0, 1)
+    tensors = (_rows(queries.values, v, causal), keys.values.flatten(0, 1), scales)
+    o, _, state = _walk(GivenFeatures, tensors, hidden, v, causal, state)
+    return o, state
+
+
+def exponential_attention(
+    q: FoldedQueries,
+    k: Keys,
+    v: Values,
+    exponents: Exponents,
+    *,
+    causal: bool = False,
+    key_padding: KeyPadding | None = None,
+    state: State | None = None,
+) -> tuple[FoldedOutputs, State]:
+    """`linear_attention` of exponential features, which are never all in memory."""
+    make = functools.partial(ExponentialFeatures, scale=exponents.scale)
+    parameters = (
+        None if x is None else x.to(_accumulator(k)).repeat(k.shape[0], *(1,) * (x.ndim - 1))
+        for x in (exponents.weight, exponents.root, exponents.offset)
+    )
+    tensors = (_rows(q, v, causal), k.flatten(0, 1), *parameters)
+    o, _, state = _walk(make, tensors, _hidden(k, key_padding), v, causal, state)
+    return o, state
 
 
 def normaliser(
@@ -68,112 +111,160 @@ def normaliser(
     Infinity where the row sees no key.
     """
     nothing = keys.values.new_zeros((*keys.values.shape[:-1], 0))
-    weighted, _ = _weighted_sums(queries, keys, nothing, causal, key_padding, None)
-    bottom = weighted[..., 0]
-    bottom = bottom.masked_fill(bottom.abs() < _smallest(bottom.dtype), 0.0)
-    seen = torch.isfinite(_hide(keys.log_scale, key_padding))
+    scales = keys.log_scale.flatten(0, 1)
+    tensors = (_rows(queries.values, nothing, causal), keys.values.flatten(0, 1), scales)
+    hidden = _hidden(keys.values, key_padding)
+    _, inverse, _ = _walk(GivenFeatures, tensors, hidden, nothing, causal, None)
+    bottom = inverse.reciprocal().masked_fill(inverse == 0, 0.0)
+    hidden = keys.log_scale == -torch.inf
+    if key_padding is not None:
+        hidden = hidden | key_padding[:, None]
     rows, key_time = queries.values.shape[2], keys.values.shape[2]
     if causal:
-        seen = (seen.cumsum(-1) > 0).repeat(1, 1, rows // key_time)
+        seen = ((~hidden).cumsum(-1) > 0).repeat(1, 1, rows // key_time)
     else:
-        seen = seen.any(-1, keepdim=True)
+        seen = (~hidden).any(-1, keepdim=True)
     return bottom.masked_fill(~seen, torch.inf)
 
 
-def _weighted_sums(
-    queries: Features,
-    keys: Features,
+Tensors = tuple[Tensor | None, ...]
+
+
+def _walk(
+    make: Callable[..., Any],
+    tensors: Tensors,
+    hidden: Tensor | None,
     v: Values,
     causal: bool,
-    key_padding: KeyPadding | None,
     state: State | None,
-) -> tuple[Float[Tensor, "b g rows v1"], State]:
-    """Numerator and, in the last column, normaliser of every query row."""
-    dtype = torch.promote_types(keys.values.dtype, torch.float32)
-    q = queries.values.to(dtype)
-    k = Features(keys.values.to(dtype), _hide(keys.log_scale.to(dtype), key_padding))
-    v1 = torch.cat([v.to(dtype), v.new_ones((*v.shape[:-1], 1), dtype=dtype)], -1)
-    if state is None:
-        state = _empty_state(k, v1)
-    if not causal:
-        state = _absorb(k, v1, state)
-        return q @ state.sums, state
-    return _causal(q, k, v1, state)
+) -> tuple[FoldedOutputs, Float[Tensor, "b g rows"], State]:
+    """Outputs, 1 / normaliser (0: collapsed) and the state, batch and heads apart again."""
+    b, g = v.shape[:2]
+    sums, log2_scale = (None, None) if state is None else (x.flatten(0, 1) for x in state)
+    o, inverse, *after = _Walk.apply(
+        make, hidden, causal, v.flatten(0, 1), sums, log2_scale, *tensors
+    )
+    sums, log2_scale = (x.unflatten(0, (b, g)) for x in after)
+    o, inverse = (x.flatten(1, 2).unflatten(0, (b, g)) for x in (o, inverse))
+    return o, inverse, State(sums, log2_scale)
 
 
-def _hide(log_scale: Tensor, key_padding: KeyPadding | None) -> Tensor:
+def _rows(q: Tensor, v: Tensor, causal: bool) -> Tensor:
+    """`[n, r, t, ...]`: r query heads to a key-value head; one where all queries see the same."""
+    return q.flatten(0, 1).unflatten(1, (-1, v.shape[2] if causal else q.shape[2]))
+
+
+def _hidden(k: Tensor, key_padding: KeyPadding | None) -> Tensor | None:
     if key_padding is None:
-        return log_scale
-    return log_scale.masked_fill(key_padding[:, None], -torch.inf)
+        return None
+    return key_padding.repeat_interleave(k.shape[1], 0)
 
 
-def _empty_state(k: Features, v1: Tensor) -> State:
-    b, g, _, f = k.values.shape
-    return State(
-        k.values.new_zeros((b, g, f, v1.shape[-1])),
-        k.values.new_full((b, g), -torch.inf),
-    )
+def _accumulator(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)
 
 
-def _absorb(k: Features, v1: Tensor, state: State) -> State:
-    """The state after these keys. The running maximum is a constant to the gradient: it cancels."""
-    log_scale = torch.maximum(state.log_scale, k.log_scale.detach().amax(-1))
-    reference = _finite(log_scale)
-    weight = torch.exp(k.log_scale - reference[..., None])
-    kept = torch.exp(state.log_scale - reference)
-    fresh = k.values.transpose(-1, -2) @ (weight[..., None] * v1)
-    return State(kept[..., None, None] * state.sums + fresh, log_scale)
+class _Walk(torch.autograd.Function):
+    """All heads, a group at a time: as many as fit into a processor's cache."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        make: Callable[..., Any],
+        hidden: Tensor | None,
+        causal: bool,
+        v: Tensor,
+        sums: Tensor | None,
+        log2_scale: Tensor | None,
+        *tensors: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
+        q, k = tensors[:2]
+        dtype, features = _accumulator(k), _num_features(tensors)
+        o = v.new_empty((*q.shape[:3], v.shape[-1]))
+        inverse = v.new_empty(q.shape[:3], dtype=dtype)
+        shape = (len(v), features, padded_width(v.shape[-1]))
+        after = v.new_zeros(shape, dtype=dtype) if sums is None else sums.clone()
+        scale = after.new_full(shape[:1], -torch.inf) if sums is None else log2_scale.clone()
+        ctx.notes = []
+        for heads in _groups(k, features):
+            walk = _make_walk(make, hidden, v, tensors, None, heads)
+            if causal:
+                stretches, kept, scale[heads] = walk.causal(
+                    after[heads], scale[heads], o[heads], inverse[heads]
+                )
+                ctx.notes.append((stretches, kept))
+            else:
+                scale[heads] = walk.absorb(after[heads], scale[heads])
+                walk.read(after[heads], o[heads], inverse[heads])
+        ctx.make, ctx.hidden, ctx.causal = make, hidden, causal
+        ctx.save_for_backward(v, o, inverse, after, scale, log2_scale, *tensors)
+        ctx.mark_non_differentiable(inverse, scale)
+        return o, inverse, after, scale
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, do: Tensor | None, _: Any, dafter: Tensor | None, __: Any) -> Any:
+        v, o, inverse, after, scale, before, *tensors = ctx.saved_tensors
+        do = torch.zeros_like(o) if do is None else do
+        dsums = torch.zeros_like(after) if dafter is None else dafter.clone()
+        dv = torch.empty_like(v)
+        needed = ctx.needs_input_grad[6:]
+        gradients = [
+            torch.zeros_like(x) if x is not None and (i < 2 or needed[i]) else None
+            for i, x in enumerate(tensors)
+        ]
+        with torch.autocast(v.device.type, enabled=False):
+            for i, heads in enumerate(_groups(tensors[1], _num_features(tensors))):
+                walk = _make_walk(ctx.make, ctx.hidden, v, tensors, gradients, heads)
+                rows = o[heads], inverse[heads], do[heads]
+                if ctx.causal:
+                    walk.backward_causal(*ctx.notes[i], *rows, dv[heads], dsums[heads])
+                else:
+                    walk.backward_read(after[heads], *rows, dsums[heads])
+                    walk.backward_absorb(scale[heads], dv[heads], dsums[heads])
+                    _since(before, scale, dsums, heads)
+        return None, None, None, dv, dsums if ctx.needs_input_grad[4] else None, None, *gradients
 
 
-def _causal(q: Tensor, k: Features, v1: Tensor, state: State) -> tuple[Tensor, State]:
-    """Chunk by chunk. `split` and not slices: the backward of a slice fills the whole length."""
-    time = k.values.shape[2]
-    chunks = zip(
-        q.unflatten(2, (-1, time)).split(CHUNK, 3),
-        k.values.split(CHUNK, 2),
-        k.log_scale.split(CHUNK, 2),
-        v1.split(CHUNK, 2),
-        strict=True,
-    )
-    outputs = []
-    for q_chunk, values, log_scale, v_chunk in chunks:
-        k_chunk = Features(values, log_scale)
-        outputs.append(_within(q_chunk, k_chunk, v_chunk, state))
-        state = _absorb(k_chunk, v_chunk, state)
-    return torch.cat(outputs, 3).flatten(2, 3), state
+def _since(before: Tensor | None, scale: Tensor, dsums: Tensor, heads: slice) -> None:
+    """What was relative to the last scale becomes relative to the first."""
+    if before is not None:
+        kept = torch.exp2(before[heads] - scale[heads].clamp(min=torch.finfo(scale.dtype).min))
+        dsums[heads].mul_(kept[:, None, None])
 
 
-def _within(
-    q: Float[Tensor, "b g r c f"], k: Features, v1: Tensor, state: State
-) -> Float[Tensor, "b g r c v1"]:
-    """One chunk's queries against the state before it and the chunk's own keys so far.
+def _make_walk(
+    make: Callable[..., Any],
+    hidden: Tensor | None,
+    v: Tensor,
+    tensors: Any,
+    gradients: Any,
+    heads: slice,
+) -> Walk:
+    def part(xs: Any) -> Any:
+        return None if xs is None else tuple(None if x is None else x[heads] for x in xs)
 
-    Each row has its own running maximum, so not one bit of it depends on later keys.
-    """
-    r, c = q.shape[2:4]
-    rows = q.flatten(2, 3)
-    running = torch.maximum(state.log_scale[..., None], k.log_scale.detach().cummax(-1).values)
-    reference = _finite(running)
-    future = torch.ones(c, c, dtype=torch.bool, device=q.device).triu(1)
-    exponent = (k.log_scale[..., None, :] - reference[..., :, None]).masked_fill(future, -torch.inf)
-    scores = (rows @ k.values.transpose(-1, -2)).unflatten(2, (r, c))
-    own = (scores * torch.exp(exponent)[:, :, None]).flatten(2, 3) @ v1
-    kept = torch.exp(state.log_scale[..., None] - reference)
-    past = (rows @ state.sums).unflatten(2, (r, c))
-    return own.unflatten(2, (r, c)) + kept[:, :, None, :, None] * past
+    q, k = tensors[:2]
+    work = Workspace(k, _accumulator(k))
+    hidden = None if hidden is None else hidden[heads]
+    source = make(work, part(tensors), hidden=hidden, gradients=part(gradients))
+    return Walk(source, v[heads], q.shape[1], work, _chunk(k))
 
 
-def _finite(log_scale: Tensor) -> Tensor:
-    """Where no key was seen yet any reference will do, but -inf - -inf is NaN."""
-    return log_scale.masked_fill(log_scale == -torch.inf, 0.0)
+def _num_features(tensors: Any) -> int:
+    """Of exponential features the rows of W, of given ones their last dimension."""
+    return int(tensors[2].shape[1] if tensors[2].ndim == 3 else tensors[1].shape[-1])
 
 
-def _smallest(dtype: torch.dtype) -> float:
-    return torch.finfo(dtype).tiny * GRADIENT_HEADROOM
+def _chunk(k: Tensor) -> int:
+    return min(k.shape[1], CHUNK if k.device.type == "cpu" else GPU_CHUNK)
 
 
-def _divide(weighted: Tensor) -> Tensor:
-    """The scale of a query divides out between numerator and denominator."""
-    top, bottom = weighted[..., :-1], weighted[..., -1:]
-    collapsed = bottom.abs() < _smallest(weighted.dtype)
-    return (top / bottom.masked_fill(collapsed, 1.0)).masked_fill(collapsed, 0.0)
+def _groups(k: Tensor, num_features: int) -> Iterator[slice]:
+    """Slices of the heads."""
+    size = len(k)
+    if k.device.type == "cpu":
+        size = max(MIN_HEADS, CACHED_NUMBERS // (_chunk(k) * num_features))
+    for start in range(0, len(k), size):
+        yield slice(start, min(start + size, len(k)))

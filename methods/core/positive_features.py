@@ -1,31 +1,52 @@
 """Positive random features: phi(x; w) = exp(w.x - |x|^2 / 2), arXiv:2009.14794, lemma 1."""
 
 import math
+from abc import abstractmethod
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from methods.api import Features
-from methods.core.projections import Omega
+from methods.api import FeatureMap, Features, Keys
+from methods.core.linear_attention import Exponents
 
 
-def positive_features(
-    x: Float[Tensor, "b g t d"],
-    omega: Omega,
-    log_weight: Float[Tensor, "g m"] | None = None,
-) -> Features:
-    """E[phi(q) . phi(k)] = exp(q.k) for rows of omega from N(0, I); `x` comes scaled.
+class PositiveFeatures(FeatureMap):
+    """A map phi(x) = exp(W x - scale^2 |A x|^2 / 2 + c) / sqrt(m), the same for queries and keys.
 
-    `log_weight` is added to the exponents: half the logarithm of an importance weight. Each row's
-    largest feature is split off into the scale, together with the 1 / sqrt(m) of the mean.
+    The author says what W, A and c are; the core computes features where it needs them.
     """
-    omega = omega.to(x.dtype)
-    exponent = x @ omega.transpose(-1, -2) - x.square().sum(-1, keepdim=True) / 2
-    if log_weight is not None:
-        exponent = exponent + log_weight.to(x.dtype)[:, None]
+
+    @abstractmethod
+    def exponents(self) -> Exponents:
+        """W, A, c and the scale, with their gradients."""
+
+    def queries(self, q: Float[Tensor, "b g t d"]) -> Features:
+        return positive_features(q, self.exponents())
+
+    def keys(self, k: Keys) -> Features:
+        return positive_features(k, self.exponents())
+
+    def log_kernel(self, q: Float[Tensor, "b g t d"], k: Keys) -> Float[Tensor, "b g t s"]:
+        """scale^2 (A q).(A k): what rows of W from N(0, scale^2 A^T A) estimate without bias."""
+        e = self.exponents()
+        if e.root is not None:
+            q, k = q @ e.root.to(q.dtype).mT, k @ e.root.to(k.dtype).mT
+        return (q * e.scale) @ (k * e.scale).mT
+
+
+def positive_features(x: Float[Tensor, "b g t d"], exponents: Exponents) -> Features:
+    """The features of all times at once, each row's largest split off into its scale, together with
+    the 1 / sqrt(m) of the mean."""
+    weight, root, offset = (
+        None if p is None else p.to(x.dtype)
+        for p in (exponents.weight, exponents.root, exponents.offset)
+    )
+    mapped = exponents.scale * (x if root is None else x @ root.mT)
+    exponent = x @ weight.mT - mapped.square().sum(-1, keepdim=True) / 2
+    if offset is not None:
+        exponent = exponent + offset[:, None]
     # A constant to the gradient: what is split off here is multiplied back through the scale.
     largest = exponent.detach().amax(-1)
-    return Features(
-        torch.exp(exponent - largest[..., None]), largest - 0.5 * math.log(omega.shape[-2])
-    )
+    scale = largest - 0.5 * math.log(weight.shape[-2])
+    return Features(torch.exp(exponent - largest[..., None]), scale)

@@ -19,6 +19,7 @@ from methods.api import (
     Queries,
     Values,
 )
+from methods.core.linear_attention import Exponents
 from methods.core.positive_features import positive_features
 
 PLAIN = Capabilities(causal=True, bidirectional=True, key_padding=True)
@@ -107,10 +108,13 @@ class _Performer(FeatureMap):
         return torch.randn(shape, generator=generator)
 
     def queries(self, q: Queries) -> Features:
-        return positive_features(q * self.scale, self.omega)
+        return self.features(q)
 
     def keys(self, k: Keys) -> Features:
-        return positive_features(k * self.scale, self.omega)
+        return self.features(k)
+
+    def features(self, x: Queries) -> Features:
+        return positive_features(x, Exponents(weight=self.omega * self.scale, scale=self.scale))
 
     def log_kernel(self, q: Queries, k: Keys) -> Tensor:
         return (q * self.scale) @ (k * self.scale).mT

@@ -120,8 +120,9 @@ def test_decoding_equals_the_whole_with_padding_in_the_prompt():
 
 def test_the_state_is_measured_from_its_tensors():
     _, state = _build(num_features=16).prefill(_tokens())
-    # 2 sequences, 2 key-value heads: 16 features by 8 values and a sum, and one scale; float32.
-    assert state_bytes(state) == 2 * 2 * (16 * 9 + 1) * 4
+    # 2 sequences, 2 key-value heads: 16 features by 8 values, a sum and 7 columns of padding, and
+    # one scale; float32.
+    assert state_bytes(state) == 2 * 2 * (16 * 16 + 1) * 4
 
 
 def test_the_state_of_anything_made_of_tensors_can_be_measured():
