@@ -115,6 +115,16 @@ class Calibrates(ABC):
     ) -> None: ...
 
 
+class Discloses(ABC):
+    """Another implementation of a method, with random or learned numbers of its own, which it
+    tells: given the same numbers its namesake must compute the same, and the numbers must be fair.
+    """
+
+    @abstractmethod
+    def disclose(self) -> dict[str, Tensor]:
+        """The numbers drawn, under the names of the namesake's buffers and parameters."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What a method can do, as data. Declared: the contract tests it. Undeclared: it raises."""

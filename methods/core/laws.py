@@ -27,17 +27,23 @@ class LawBrokenError(Exception):
     """A law does not hold; the message says what was seen."""
 
 
-def distance(actual: Tensor, expected: Tensor) -> float:
-    """The largest difference, relative to the largest expected entry (at least 1e-3)."""
+def distance(actual: Tensor, expected: Tensor, floor: float = 1e-3) -> float:
+    """The largest difference, relative to the largest expected entry (at least `floor`)."""
     if actual.numel() == 0:
         return 0.0
-    scale = expected.detach().abs().max().clamp(min=1e-3)
+    scale = expected.detach().abs().max().clamp(min=floor)
     return float((actual.detach() - expected.detach()).abs().max() / scale)
 
 
-def require_close(actual: Tensor, expected: Tensor, what: str, tolerance: float = ROUNDING) -> None:
+def require_close(
+    actual: Tensor,
+    expected: Tensor,
+    what: str,
+    tolerance: float = ROUNDING,
+    floor: float = 1e-3,
+) -> None:
     """Raise LawBrokenError where two results differ by more than rounding."""
-    moved = distance(actual, expected)
+    moved = distance(actual, expected, floor)
     # Written so that NaN is a difference.
     if not moved <= tolerance:
         raise LawBrokenError(

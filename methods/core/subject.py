@@ -54,6 +54,16 @@ class Subject:
         can = self.method.can
         return (False,) * can.bidirectional + (True,) * can.causal
 
+    def named(self) -> "Subject":
+        """The namesake, with those of the options that it has too."""
+        assert self.namesake is not None
+        return Subject(
+            method=self.namesake,
+            options={n: x for n, x in self.options.items() if n in self.namesake.options},
+            device=self.device,
+            head_dim=self.head_dim,
+        )
+
     def heads(self, num_heads: int = NUM_HEADS, *, grouped: bool | None = None) -> Heads:
         if grouped is None:
             grouped = self.method.can.grouped_query

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from methods.api import Method, UnsupportedError
+from methods.api import Discloses, Method, UnsupportedError
 from methods.core import decoding_laws, exact_laws, laws
 from methods.core.laws import LawBrokenError
 from methods.core.subject import Subject
@@ -139,6 +139,17 @@ def _unless_feature_map(subject: Subject) -> str:
     return "" if subject.method.feature_map is not None else "it is not a feature map"
 
 
+def _unless_drawn(subject: Subject) -> str:
+    if subject.method.feature_map is not None:
+        return ""
+    attention, namesake = subject.method.attention, subject.namesake
+    if not isinstance(attention, type) or not issubclass(attention, Discloses):
+        return "it is not a feature map, and discloses no numbers of one"
+    if namesake is None or namesake.feature_map is None:
+        return "the feature map whose numbers it discloses was not given"
+    return ""
+
+
 LAWS = (
     Law(name="shape-and-dtype-kept", check=laws.shape_and_dtype_kept),
     Law(name="low-precision-is-close", check=laws.low_precision_is_close, skip=_unless_bfloat16),
@@ -170,7 +181,7 @@ LAWS = (
     Law(name="gradients-finite", check=laws.gradients_finite),
     Law(name="equals-namesake", check=exact_laws.equals_namesake, skip=_unless_named_after),
     Law(name="equals-dense-form", check=exact_laws.equals_dense_form, skip=_unless_feature_map),
-    Law(name="features-unbiased", check=exact_laws.features_unbiased, skip=_unless_feature_map),
+    Law(name="features-unbiased", check=exact_laws.features_unbiased, skip=_unless_drawn),
     Law(name="undeclared-raises", check=laws.undeclared_raises),
 )
 
