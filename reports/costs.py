@@ -11,6 +11,7 @@ from reports.cells import Comparison
 from reports.columns import Column
 from reports.frame import Row
 from reports.grid import Entry, Grid, Notes, Section, plain
+from reports.numbers import count, size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,22 +25,6 @@ class Price:
     of: Callable[[Row], float | None]
     over_seeds: Callable[[Sequence[float]], float]
     show: Callable[[float], str]
-
-
-def _scaled(value: float, steps: Sequence[str], factor: float) -> str:
-    size = 0
-    while abs(value) >= factor and size < len(steps) - 1:
-        value /= factor
-        size += 1
-    return f"{value:.0f}{steps[size]}" if value >= 100 or size == 0 else f"{value:.3g}{steps[size]}"
-
-
-def _count(value: float) -> str:
-    return _scaled(value, ("", " k", " M", " G", " T", " P"), 1000.0)
-
-
-def _size(value: float) -> str:
-    return _scaled(value, (" B", " KiB", " MiB", " GiB", " TiB"), 1024.0)
 
 
 PRICES: Final = (
@@ -57,7 +42,7 @@ PRICES: Final = (
         unit="1/s",
         of=lambda row: row.tokens_per_second,
         over_seeds=statistics.median,
-        show=_count,
+        show=count,
     ),
     Price(
         head=("peak", "memory"),
@@ -65,7 +50,7 @@ PRICES: Final = (
         unit="B",
         of=lambda row: row.peak_memory_bytes,
         over_seeds=max,
-        show=_size,
+        show=size,
     ),
     Price(
         head=("parameters",),
@@ -73,7 +58,7 @@ PRICES: Final = (
         unit="1",
         of=lambda row: row.parameters,
         over_seeds=max,
-        show=_count,
+        show=count,
     ),
     Price(
         head=("FLOPs", "a step"),
@@ -81,7 +66,7 @@ PRICES: Final = (
         unit="1",
         of=lambda row: row.flops_per_step,
         over_seeds=max,
-        show=_count,
+        show=count,
     ),
     Price(
         head=("decoding", "state"),
@@ -89,7 +74,7 @@ PRICES: Final = (
         unit="B",
         of=lambda row: row.state_bytes,
         over_seeds=max,
-        show=_size,
+        show=size,
     ),
 )
 

@@ -1,22 +1,25 @@
 """Keeps the tables in documents true: `python -m reports.readme` writes them anew from records.
 
 A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`; its records lie in
-`results/measured/NAME`. `NAME without cost` leaves the price out, where trials shared the machine.
+`results/measured/NAME`. `NAME without cost` leaves the price out, where trials shared the machine;
+`NAME only crossovers` shows one part of cost trials: curves, crossovers, peers, proxy or absent.
 A test compares the two.
 """
 
 import re
 import sys
 from pathlib import Path
+from typing import cast
 
-from reports.table import render
+from reports.table import Part, render
 from results.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "results" / "measured"
 DOCUMENTS = ("README.md",)
 _TABLE = re.compile(
-    r"(<!-- table: (?P<name>\S+)(?P<priceless> without cost)? -->\n).*?(<!-- end of table -->)",
+    r"(<!-- table: (?P<name>\S+)(?P<priceless> without cost)?(?: only (?P<part>\w+))? -->\n)"
+    r".*?<!-- end of table -->",
     re.DOTALL,
 )
 
@@ -29,8 +32,9 @@ def with_tables(text: str) -> str:
         reading = Store(folder).read()
         if reading.problems or not reading.records:
             raise ValueError(f"{folder} holds no records, or files that are none.")
-        text = render(reading.records, "markdown", cost=not match["priceless"])
-        return f"{match[1]}{text}\n{match[4]}"
+        cost, part = not match["priceless"], cast(Part | None, match["part"])
+        text = render(reading.records, "markdown", cost=cost, part=part)
+        return f"{match[1]}{text}\n<!-- end of table -->"
 
     return _TABLE.sub(table, text)
 

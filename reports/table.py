@@ -1,23 +1,52 @@
-"""The comparison table of records, in every format."""
+"""The comparison table of records, in every format: scores with their price, and cost curves."""
 
 import io
-from collections.abc import Iterable
-from typing import Literal, get_args
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, Literal, get_args
 
 from rich.console import Console, Group, RenderableType
 
 from reports.accuracy import score_grids
 from reports.against import against_grids
-from reports.cells import Comparison, compare
+from reports.cells import compare
 from reports.costs import cost_grids
+from reports.crossovers import absent_grids, crossover_grids
+from reports.curve_tables import curve_grids
+from reports.curve_tidy import (
+    absent_values,
+    crossover_values,
+    curve_values,
+    peer_values,
+    proxy_values,
+)
+from reports.curves import Costs, gather, is_cost
 from reports.formats import TerminalGrid, latex_grid, markdown_grid
 from reports.frame import rows
 from reports.grid import Grid
-from reports.tidy import as_csv, as_json, published, tidy
+from reports.peers import peer_grids
+from reports.proxy_tables import proxy_grids
+from reports.tidy import Tidy, as_csv, as_json, published, tidy
 from results.published import Table
 from results.record import Record
 
 Format = Literal["table", "markdown", "csv", "latex", "json"]
+Part = Literal["curves", "crossovers", "peers", "proxy", "absent"]
+"""Of what cost trials measured."""
+
+_GRIDS: Final[Mapping[Part, Callable[[Costs], list[Grid]]]] = {
+    "curves": curve_grids,
+    "crossovers": crossover_grids,
+    "peers": peer_grids,
+    "proxy": proxy_grids,
+    "absent": absent_grids,
+}
+_VALUES: Final[Mapping[Part, Callable[[Costs], Iterator[Tidy]]]] = {
+    "curves": curve_values,
+    "crossovers": crossover_values,
+    "peers": peer_values,
+    "proxy": proxy_values,
+    "absent": absent_values,
+}
 
 
 def render(
@@ -25,19 +54,20 @@ def render(
     format: Format = "table",
     *,
     cost: bool = True,
+    part: Part | None = None,
     against: Iterable[Table] = (),
     width: int = 120,
 ) -> str:
     """The whole comparison as text. `width` concerns the terminal's table alone.
 
-    csv and json are tidy: a number a row, base units; published numbers are rows of their own.
+    `cost=False` leaves out the price of scores and the records of cost trials; `part` leaves out
+    all but one part of the latter. csv and json are tidy: a number a row, base units; published
+    numbers are rows of their own.
     """
-    comparison, tables = compare(rows(records)), tuple(against)
     if format in ("csv", "json"):
-        values = [*tidy(comparison, cost=cost)]
-        values += published([value for table in tables for value in table.values()])
-        return as_csv(iter(values)) if format == "csv" else as_json(iter(values))
-    found = _grids(comparison, cost=cost, against=tables)
+        values = _values(records, cost=cost, part=part, against=against)
+        return as_csv(values) if format == "csv" else as_json(values)
+    found = _grids(records, cost=cost, part=part, against=against)
     if format == "markdown":
         return "\n".join(markdown_grid(grid) for grid in found)
     if format == "latex":
@@ -53,15 +83,51 @@ def render(
 
 
 def renderable(
-    records: Iterable[Record], *, cost: bool = True, against: Iterable[Table] = ()
+    records: Iterable[Record],
+    *,
+    cost: bool = True,
+    part: Part | None = None,
+    against: Iterable[Table] = (),
 ) -> RenderableType:
     """The same for a rich console, in colour."""
-    found = _grids(compare(rows(records)), cost=cost, against=tuple(against))
+    found = _grids(records, cost=cost, part=part, against=against)
     return Group(*(TerminalGrid(grid) for grid in found))
 
 
-def _grids(comparison: Comparison, *, cost: bool, against: tuple[Table, ...]) -> list[Grid]:
-    found = score_grids(comparison)
-    if cost:
-        found += cost_grids(comparison)
-    return found + against_grids(comparison, against)
+def has_part(records: Iterable[Record], part: Part) -> bool:
+    """Whether the records have anything to show for it."""
+    return bool(_GRIDS[part](gather(records)))
+
+
+def _parts(part: Part | None, *, cost: bool) -> tuple[Part, ...]:
+    if part is not None:
+        if part not in get_args(Part):
+            raise ValueError(f"no part is called {part!r}; there are {', '.join(get_args(Part))}.")
+        return (part,)
+    return get_args(Part) if cost else ()
+
+
+def _grids(
+    records: Iterable[Record], *, cost: bool, part: Part | None, against: Iterable[Table]
+) -> list[Grid]:
+    records, found = list(records), []
+    if part is None:
+        comparison = compare(rows(record for record in records if not is_cost(record)))
+        found += score_grids(comparison)
+        found += cost_grids(comparison) if cost else []
+        found += against_grids(comparison, tuple(against))
+    costs = gather(records)
+    return found + [grid for each in _parts(part, cost=cost) for grid in _GRIDS[each](costs)]
+
+
+def _values(
+    records: Iterable[Record], *, cost: bool, part: Part | None, against: Iterable[Table]
+) -> Iterator[Tidy]:
+    records = list(records)
+    if part is None:
+        comparison = compare(rows(record for record in records if not is_cost(record)))
+        yield from tidy(comparison, cost=cost)
+        yield from published([value for table in against for value in table.values()])
+    costs = gather(records)
+    for each in _parts(part, cost=cost):
+        yield from _VALUES[each](costs)

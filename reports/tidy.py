@@ -47,6 +47,16 @@ class Tidy:
     at_floor: bool = False
     machine: str = ""
     threads: int | None = None
+    level: str = ""
+    """This and what follows belong to cost curves."""
+    mode: str = ""
+    causal: bool | None = None
+    length: int | None = None
+    batch: int | None = None
+    num_heads: int | None = None
+    head_dim: int | None = None
+    reference: str = ""
+    """What a ratio or a crossover is against."""
 
 
 def tidy(comparison: Comparison, *, cost: bool = True) -> Iterator[Tidy]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Several = Parameter(consume_multiple=True, negative=(), show_default=False)
 Format = Literal["table", "markdown", "csv", "latex", "json"]
+Part = Literal["curves", "crossovers", "peers", "proxy", "absent"]
 PIPE_WIDTH = 120
 """Characters in a line of the table where the output is not a terminal."""
 
@@ -44,11 +45,12 @@ def compare_command(
     format: Format = "table",
     against: Literal["published"] | None = None,
     cost: bool = True,
+    part: Part | None = None,
 ) -> int:
     """Show recorded results: methods against tasks, with intervals, floors and what they cost.
 
     Scores of two data sources, presets or number formats never share a column, nor do times of two
-    machines. Files in the folder that are no sound records are named on stderr and left alone.
+    machines a table. Cost trials show time, memory and the machine's limit against length. Files in the folder that are no sound records are named on stderr and left alone.
 
     Examples:
 
@@ -60,6 +62,8 @@ def compare_command(
 
         python -m bench compare --against published
 
+        python -m bench compare --task cost --part crossovers
+
     Parameters
     ----------
     results:
@@ -69,17 +73,43 @@ def compare_command(
     against:
         Put the numbers published for the Long Range Arena beside ours.
     cost:
-        Also time, memory, parameters, operations and decoding state.
+        Also time, memory, parameters, operations and decoding state, and the cost trials.
+    part:
+        Of the cost trials one part alone: curves against length, crossovers with the reference,
+        peers (implementations of the same mathematics), proxy (whether operations or bytes predict
+        time), or who is absent and why.
     """
     from results.published import published_tables
 
     records = _only(_read(results), filters or Filters())
-    _show(records, format, cost=cost, against=published_tables() if against else ())
+    if part is not None:
+        _check_part(records, part, cost=cost, against=against)
+    _show(records, format, cost=cost, part=part, against=published_tables() if against else ())
     return 0
 
 
+def _check_part(records: "list[Record]", part: Part, *, cost: bool, against: str | None) -> None:
+    """Raises UsageError where nothing could be shown."""
+    from reports.table import has_part
+
+    if not cost or against:
+        raise UsageError(
+            "--part shows cost trials alone: leave out --no-cost and --against, or --part."
+        )
+    if not has_part(records, part):
+        raise UsageError(
+            f"these records have nothing to show for --part {part}. `python -m bench run --task"
+            " cost` measures cost curves; without --part all that there is is shown."
+        )
+
+
 def _show(
-    records: "list[Record]", format: Format, *, cost: bool, against: "tuple[Table, ...]"
+    records: "list[Record]",
+    format: Format,
+    *,
+    cost: bool,
+    part: Part | None,
+    against: "tuple[Table, ...]",
 ) -> None:
     from rich.console import Console
 
@@ -90,9 +120,9 @@ def _show(
         sys.stdout.reconfigure(errors="replace")
     if format == "table":
         console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
-        console.print(renderable(records, cost=cost, against=against))
+        console.print(renderable(records, cost=cost, part=part, against=against))
     else:
-        sys.stdout.write(render(records, format, cost=cost, against=against))
+        sys.stdout.write(render(records, format, cost=cost, part=part, against=against))
 
 
 def _read(folder: Path) -> "list[Record]":
