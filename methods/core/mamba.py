@@ -1,0 +1,209 @@
+"""Mamba's mixer around a selective scan, whichever implementation computes the scan."""
+
+import math
+from abc import abstractmethod
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from methods.api import Heads, KeyPadding, Mixer
+from methods.core.both_ways import both_ways, one_way
+from methods.core.causal_conv import Window, causal_conv
+from methods.core.selective_scan import Coefficients, Inner, ScanState
+
+Tokens = Float[Tensor, "b t e"]
+
+SMALLEST_STEP, LARGEST_STEP = 1e-3, 1e-1
+"""Between these the step sizes lie at first, log-uniformly (arXiv:2312.00752, section 3.6)."""
+
+
+class MambaState(NamedTuple):
+    """What decoding keeps: the convolution's last inputs and the scan's h."""
+
+    window: Window
+    h: ScanState
+
+
+class ScanInputs(NamedTuple):
+    """What the scan depends on at each token."""
+
+    x: Inner
+    step: Inner
+    """dt before its bias and softplus; minus infinity where the state stays as it is."""
+    B: Coefficients
+    C: Coefficients
+    gate: Inner
+
+
+class MambaWeights(torch.nn.Module):
+    """The parameters, named and drawn as in the authors' code: A = -(1 .. n), D = 1, the inverse
+    softplus of a log-uniform step size as the step's bias, uniform for the rest."""
+
+    def __init__(
+        self,
+        d_model: int,
+        generator: torch.Generator,
+        *,
+        state_size: int,
+        expand: int,
+        conv_width: int,
+        dt_rank: int | None,
+    ) -> None:
+        super().__init__()
+        dt_rank = math.ceil(d_model / 16) if dt_rank is None else dt_rank
+        given = {"state_size": state_size, "expand": expand, "conv_width": conv_width}
+        for name, number in {**given, "dt_rank": dt_rank}.items():
+            if number < 1:
+                raise ValueError(f"{name} must be at least 1, and it is {number}.")
+        inner = expand * d_model
+        self.d_model, self.state_size, self.expand = d_model, state_size, expand
+        self.conv_width, self.dt_rank = conv_width, dt_rank
+        self.in_proj = _linear(d_model, 2 * inner, generator)
+        self.conv1d = torch.nn.utils.skip_init(
+            torch.nn.Conv1d, inner, inner, conv_width, groups=inner, padding=conv_width - 1
+        )
+        for part in (self.conv1d.weight, self.conv1d.bias):
+            _uniform(part, conv_width**-0.5, generator)
+        self.x_proj = _linear(inner, dt_rank + 2 * state_size, generator)
+        self.dt_proj = torch.nn.utils.skip_init(torch.nn.Linear, dt_rank, inner)
+        _uniform(self.dt_proj.weight, dt_rank**-0.5, generator)
+        with torch.no_grad():
+            self.dt_proj.bias.copy_(_step_bias(inner, generator))
+        A = torch.arange(1, state_size + 1, dtype=torch.float32).repeat(inner, 1)
+        self.A_log = torch.nn.Parameter(A.log())
+        self.D = torch.nn.Parameter(torch.ones(inner))
+        self.out_proj = _linear(inner, d_model, generator)
+
+    def transition(self) -> Float[Tensor, "c n"]:
+        """A: negative, in float32 or better."""
+        return -self.A_log.to(torch.promote_types(self.A_log.dtype, torch.float32)).exp()
+
+
+class AnyMamba(Mixer):
+    """Sizes, weights and directions; whose code does the rest is open.
+
+    Causal, or bidirectional as the mean of both directions with the same weights. Padded tokens are
+    left out.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        heads: Heads,
+        generator: torch.Generator,
+        *,
+        causal: bool,
+        state_size: int = 16,
+        expand: int = 2,
+        conv_width: int = 4,
+        dt_rank: int | None = None,
+    ) -> None:
+        del heads
+        super().__init__()
+        self.causal = causal
+        weights = MambaWeights(
+            d_model,
+            generator,
+            state_size=state_size,
+            expand=expand,
+            conv_width=conv_width,
+            dt_rank=dt_rank,
+        )
+        self.adopt(weights, generator)
+
+    @abstractmethod
+    def adopt(self, weights: MambaWeights, generator: torch.Generator) -> None:
+        """Keep the weights, or hand them to another's module."""
+
+    @abstractmethod
+    def mix(self, x: Tokens) -> Tokens:
+        """The causal outputs of tokens without padding."""
+
+    def forward(self, x: Tokens, *, key_padding: KeyPadding | None = None) -> Tokens:
+        read = one_way if self.causal else both_ways
+        return read(self.mix, x, key_padding)
+
+
+class MambaMixer(AnyMamba):
+    """Section 3.4 of arXiv:2312.00752: projection, short convolution, scan, gate, projection."""
+
+    weights: MambaWeights
+
+    def adopt(self, weights: MambaWeights, generator: torch.Generator) -> None:
+        del generator
+        self.weights = weights
+
+    @abstractmethod
+    def scan(self, inputs: ScanInputs, h: ScanState | None) -> tuple[Inner, ScanState]:
+        """The gated outputs of the scan from h, None being zero, and h after the last token."""
+
+    def mix(self, x: Tokens) -> Tokens:
+        return self._mix(x)[0]
+
+    def prefill(
+        self, x: Tokens, *, key_padding: KeyPadding | None = None
+    ) -> tuple[Tokens, MambaState]:
+        """The state is the one after each row's last live token."""
+        if key_padding is None:
+            return self._mix(x)
+        num_live = (~key_padding).sum(1, keepdim=True)
+        dead = torch.arange(x.shape[1], device=x.device) >= num_live
+        states = []
+
+        def mix(tokens: Tokens) -> Tokens:
+            y, state = self._mix(tokens, dead=dead)
+            states.append(state)
+            return y
+
+        return one_way(mix, x, key_padding), states[0]
+
+    def step(self, x: Tokens, state: MambaState) -> tuple[Tokens, MambaState]:
+        """The next tokens, one or more."""
+        return self._mix(x, state)
+
+    def _mix(
+        self,
+        x: Tokens,
+        state: MambaState | None = None,
+        *,
+        dead: Bool[Tensor, "b t"] | None = None,
+    ) -> tuple[Tokens, MambaState]:
+        w = self.weights
+        inner, gate = w.in_proj(x).chunk(2, dim=-1)
+        before = None if state is None else state.window
+        mixed, window = causal_conv(inner, w.conv1d.weight[:, 0], w.conv1d.bias, before)
+        u = torch.nn.functional.silu(mixed)
+        step, B, C = w.x_proj(u).split([w.dt_rank, w.state_size, w.state_size], dim=-1)
+        step = torch.nn.functional.linear(step, w.dt_proj.weight)
+        if dead is not None:
+            # A step of length zero leaves h as it is.
+            step = step.masked_fill(dead[..., None], -torch.inf)
+            window = _last_live(inner, dead, window.shape[1])
+        y, h = self.scan(ScanInputs(u, step, B, C, gate), None if state is None else state.h)
+        return w.out_proj(y), MambaState(window, h)
+
+
+def _last_live(x: Inner, dead: Bool[Tensor, "b t"], num: int) -> Window:
+    """The last inputs before the dead ones, which stand at the end; zeros before the first."""
+    seen = torch.nn.functional.pad(x, (0, 0, num, 0))
+    index = (~dead).sum(1, keepdim=True) + torch.arange(num, device=x.device)
+    return seen.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
+
+
+def _step_bias(inner: int, generator: torch.Generator) -> Float[Tensor, " c"]:
+    """softplus of it is log-uniform between the smallest and the largest step."""
+    low, high = math.log(SMALLEST_STEP), math.log(LARGEST_STEP)
+    dt = torch.exp(low + (high - low) * torch.rand(inner, generator=generator))
+    return dt + torch.log(-torch.expm1(-dt))
+
+
+def _linear(inputs: int, outputs: int, generator: torch.Generator) -> torch.nn.Linear:
+    linear = torch.nn.utils.skip_init(torch.nn.Linear, inputs, outputs, bias=False)
+    _uniform(linear.weight, inputs**-0.5, generator)
+    return linear
+
+
+def _uniform(part: Tensor, bound: float, generator: torch.Generator) -> None:
+    torch.nn.init.uniform_(part, -bound, bound, generator=generator)
