@@ -1,14 +1,15 @@
 """Why a method cannot do a task here: pure, from declared capabilities. Free of torch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from results.record import Status
 
 if TYPE_CHECKING:
-    from methods.api import Method
+    from methods.api import Capabilities, Method
     from tasks.api import TrainedTask
+    from tasks.sweep import Sweep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,28 +21,46 @@ class Problem:
 
 
 def method_problem(
-    method: "Method", *, device: str, dtype: str, is_installed: Callable[[str], bool]
+    method: "Method",
+    *,
+    device: str,
+    dtype: str | None,
+    is_installed: Callable[[str], bool],
+    options: Mapping[str, object] | None = None,
+    head_dim: int | None = None,
+    compute_capability: tuple[int, int] | None = None,
 ) -> Problem | None:
-    """Why the method cannot run here at all."""
-    missing = [p for p in method.can.packages if not is_installed(p)]
+    """Why the method cannot run here at all; what is None is not asked about."""
+    can = method.can.with_options(options or {})
+    missing = [p for p in can.packages if not is_installed(p)]
     if missing:
-        install = method.can.install or f"pip install {' '.join(missing)}"
+        install = can.install or f"pip install {' '.join(missing)}"
         return Problem(
             status="unavailable",
             reason=f"{method.name} needs {', '.join(missing)}. Install with: {install}",
         )
-    kind = device.split(":")[0]
-    if kind not in method.can.devices:
-        return Problem(
-            status="unsupported",
-            reason=f"{method.name} runs on {' and '.join(method.can.devices)}, not on {kind}.",
-        )
-    if dtype not in method.can.dtypes:
-        return Problem(
-            status="unsupported",
-            reason=f"{method.name} computes in {', '.join(method.can.dtypes)}, not in {dtype}.",
-        )
+    for reason in _refusals(method.name, can, device, dtype, head_dim, compute_capability):
+        return Problem(status="unsupported", reason=reason)
     return None
+
+
+def _refusals(
+    name: str,
+    can: "Capabilities",
+    device: str,
+    dtype: str | None,
+    head_dim: int | None,
+    compute_capability: tuple[int, int] | None,
+) -> Iterator[str]:
+    kind = device.split(":")[0]
+    if kind not in can.devices:
+        yield f"{name} runs on {' and '.join(can.devices)}, not on {kind}."
+    if kind == "cuda" and compute_capability and (old := can.gpu_problem(compute_capability)):
+        yield f"{name} {old}. Choose another GPU with --device, or another method."
+    if dtype is not None and dtype not in can.dtypes:
+        yield f"{name} computes in {', '.join(can.dtypes)}, not in {dtype}. Choose with --dtype."
+    if head_dim is not None and (wrong := can.head_dim_problem(head_dim)):
+        yield f"{name} {wrong}. Choose a preset with such heads, or another method."
 
 
 def task_problem(method: "Method", task: "TrainedTask") -> Problem | None:
@@ -61,5 +80,21 @@ def task_problem(method: "Method", task: "TrainedTask") -> Problem | None:
             status="unsupported",
             reason=f"{task.name} has sequences of different lengths and {method.name} cannot mask"
             " padding.",
+        )
+    return None
+
+
+def sweep_problem(method: "Method", task: str, sweep: "Sweep", *, compiled: bool) -> Problem | None:
+    """Why a cost task cannot measure the method at all."""
+    if compiled:
+        return Problem(
+            status="unsupported",
+            reason=f"{task} measures what runs without torch.compile. Leave --compile out.",
+        )
+    if method.mixer is not None and sweep.level == "kernel":
+        return Problem(
+            status="unsupported",
+            reason=f"{method.name} is a whole mixer: it takes no queries, keys and values."
+            " Measure it with --preset layer, or --set level=layer.",
         )
     return None

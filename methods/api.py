@@ -6,8 +6,8 @@ heads, t query time, s key time, d head dimension, v value dimension, f features
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -139,10 +139,47 @@ class Capabilities:
     grouped_query: bool = False
     devices: tuple[str, ...] = ("cpu", "cuda")
     dtypes: tuple[str, ...] = ("float64", "float32", "bfloat16", "float16")
+    least_head_dim: int = 1
+    largest_head_dim: int | None = None
+    head_dim_multiple: int = 1
+    compute_capability: tuple[int, int] | None = None
+    """The least that a CUDA device must have, as (major, minor); None: any will do."""
     packages: tuple[str, ...] = ()
     """Import names of optional packages, beyond the core dependencies."""
     install: str = ""
     """The command that installs them."""
+    by_option: Mapping[tuple[str, Any], Mapping[str, Any]] = field(default_factory=dict, hash=False)
+    """What is otherwise where an option has a value: (option, value) to fields of this class."""
+
+    def with_options(self, options: Mapping[str, Any]) -> "Capabilities":
+        """What the method can do when it is built with these options."""
+        changed: dict[str, Any] = {}
+        for (name, value), fields in self.by_option.items():
+            if name in options and options[name] == value:
+                changed |= fields
+        return replace(self, **changed) if changed else self
+
+    def head_dim_problem(self, head_dim: int) -> str:
+        """What is asked of a head's dimension, where this one is not it; else empty."""
+        least, largest, multiple = (
+            self.least_head_dim,
+            self.largest_head_dim,
+            self.head_dim_multiple,
+        )
+        if least <= head_dim <= (largest or head_dim) and head_dim % multiple == 0:
+            return ""
+        asked = [f"of at least {least} dimensions"] * (least > 1)
+        asked += [f"of at most {largest} dimensions"] * (largest is not None)
+        asked += [f"of a multiple of {multiple} dimensions"] * (multiple > 1)
+        return f"needs heads {' and '.join(asked)}, and these have {head_dim}"
+
+    def gpu_problem(self, compute_capability: tuple[int, int]) -> str:
+        """What is asked of a CUDA device, where this compute capability is too old; else empty."""
+        least = self.compute_capability
+        if least is None or compute_capability >= least:
+            return ""
+        asked, found = (".".join(map(str, version)) for version in (least, compute_capability))
+        return f"needs a GPU of compute capability {asked} or newer, and this one has {found}"
 
 
 KERNEL_ATTENTION = Capabilities(

@@ -1,9 +1,13 @@
 """What a method declares that it can do, enforced: what it does not declare raises."""
 
+import dataclasses
+import importlib
 import importlib.util
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any, Literal, get_args, get_origin
 
+import torch
 from torch import Tensor
 
 from methods.api import Heads, KeyPadding, Method, MissingDependencyError, UnsupportedError
@@ -23,6 +27,23 @@ def require_packages(method: Method) -> None:
         )
 
 
+def import_package(method: str, name: str, install: str) -> ModuleType:
+    """A package that the method needs. One that is installed and broken, as a kernel built for
+    another torch is, is as good as missing: the error says why, and how to install it again."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{method} needs {name}, which cannot be imported here: {error}."
+            f" Install with: {install}"
+        ) from error
+
+
+def under_options(method: Method, options: Mapping[str, Any]) -> Method:
+    """The method with the capabilities that it has under these options."""
+    return dataclasses.replace(method, can=method.can.with_options(options))
+
+
 def require_options(method: Method, options: Mapping[str, Any]) -> None:
     """An unknown name, or a value that is none of the option's choices, is an error."""
     known = method.options
@@ -34,6 +55,14 @@ def require_options(method: Method, options: Mapping[str, Any]) -> None:
         if get_origin(annotation) is Literal and value not in get_args(annotation):
             choices = " or ".join(map(str, get_args(annotation)))
             raise ValueError(f"{name} of {method.name} is {choices}, not {value!r}.")
+
+
+def require_head_dim(method: Method, heads: Heads) -> None:
+    """The head dimension is one that the method's kernels have."""
+    if problem := method.can.head_dim_problem(heads.head_dim):
+        raise UnsupportedError(
+            f"{method.name} {problem}. Choose another number of heads, or another method."
+        )
 
 
 def require_grouping(method: Method, heads: Heads) -> None:
@@ -89,11 +118,20 @@ def require_tensor(method: Method, x: Tensor) -> None:
         raise UnsupportedError(
             f"{method.name} does not run in {dtype}. Choose one of {', '.join(method.can.dtypes)}."
         )
-    if x.device.type not in method.can.devices:
+    require_device(method, x.device)
+
+
+def require_device(method: Method, device: torch.device) -> None:
+    """The kind of device is a declared one, and a GPU is new enough."""
+    if device.type not in method.can.devices:
         raise UnsupportedError(
-            f"{method.name} does not run on {x.device.type}."
+            f"{method.name} does not run on {device.type}."
             f" Choose one of {', '.join(method.can.devices)}."
         )
+    if device.type == "cuda" and method.can.compute_capability is not None:
+        problem = method.can.gpu_problem(torch.cuda.get_device_capability(device))
+        if problem:
+            raise UnsupportedError(f"{method.name} {problem}. Choose another GPU or method.")
 
 
 def require_times(method: Method, query_time: int, key_time: int, causal: bool) -> None:

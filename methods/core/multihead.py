@@ -141,8 +141,10 @@ def build_mixer(
     if method.mixer is None:
         attention = build_attention(method, heads, own, **options)
         return MultiHeadMixer(attention, d_model=d_model, causal=causal, generator=generator)
-    capabilities.require_packages(method)
     capabilities.require_options(method, options)
+    method = capabilities.under_options(method, options)
+    capabilities.require_packages(method)
+    capabilities.require_head_dim(method, heads)
     capabilities.require_grouping(method, heads)
     return GuardedMixer(method, method.mixer(d_model, heads, own, causal=causal, **options))
 

@@ -15,6 +15,9 @@ Inputs = tuple[Tensor, ...]
 """Queries, keys and values, or the tokens of a mixer: batch first, time before last."""
 
 NUM_HEADS = 4
+DTYPES = ("float32", "float64", "float16", "bfloat16")
+"""What a method is checked in: the first of these that it declares."""
+
 MAX_TIME = 192
 D_MODEL = 24
 
@@ -49,6 +52,12 @@ class Subject:
     head_dim: int = 16
 
     @property
+    def dtype(self) -> torch.dtype:
+        """What the laws compute in: float32, or what comes nearest to it of what is declared."""
+        declared = self.method.can.dtypes
+        return getattr(torch, next((name for name in DTYPES if name in declared), "float32"))
+
+    @property
     def directions(self) -> tuple[bool, ...]:
         """The declared values of `causal`."""
         can = self.method.can
@@ -78,7 +87,7 @@ class Subject:
         self,
         causal: bool,
         *,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
         seed: int = 0,
         heads: Heads | None = None,
     ) -> Runner:
@@ -99,7 +108,7 @@ class Subject:
                 generator=generator,
                 **self.options,
             )
-        return Runner(module=module.to(self.device, dtype).eval(), causal=causal)
+        return Runner(module=module.to(self.device, dtype or self.dtype).eval(), causal=causal)
 
     def inputs(
         self,
@@ -107,7 +116,7 @@ class Subject:
         *,
         seed: int = 1,
         norm: float | None = None,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
         batch: int = 2,
         key_time: int | None = None,
     ) -> Inputs:
@@ -126,7 +135,7 @@ class Subject:
         spread = [x * torch.logspace(-1, 0, x.shape[-1]) for x in drawn]
         if norm is not None:
             spread = [norm * x / x.norm(dim=-1, keepdim=True) for x in spread]
-        return tuple(x.to(self.device, dtype) for x in spread)
+        return tuple(x.to(self.device, dtype or self.dtype) for x in spread)
 
 
 def calibrate(attention: BuiltAttention, spread: Tensor) -> None:

@@ -4,8 +4,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from methods.api import Discloses, Method, UnsupportedError
 from methods.core import decoding_laws, exact_laws, laws
+from methods.core.capabilities import require_device, under_options
 from methods.core.laws import LawBrokenError
 from methods.core.subject import Subject
 
@@ -62,10 +65,13 @@ def check_method(
 ) -> list[LawResult]:
     """What each law says of the method with these options; all laws, or those named.
 
-    `namesake` is the method that `same_as` names. Options that the method refuses (`ValueError`)
-    and packages that it misses raise as they do when it is built; some options ask for a larger
-    `head_dim`. Of a method that cannot be built nothing else is checked.
+    `namesake` is the method that `same_as` names. Options that the method refuses (`ValueError`),
+    packages that it misses, and a device or head dimension that it does not have
+    (`UnsupportedError`) raise as they do when it is built and called; some options ask for a larger
+    `head_dim`. Of a method that cannot be built nothing else is checked. The laws compute in
+    float32, or in what comes nearest to it of the dtypes that the method declares.
     """
+    require_device(under_options(method, options or {}), torch.device(device))
     subject = Subject(
         method=method,
         options=dict(options or {}),
@@ -95,7 +101,7 @@ def _building_problem(subject: Subject) -> str:
     try:
         subject.build(subject.directions[0])
     except MISTAKES as error:
-        if isinstance(error, ValueError):
+        if isinstance(error, ValueError | UnsupportedError):
             raise
         return f"it raised {type(error).__name__}: {error}"
     return ""
@@ -124,7 +130,9 @@ def _unless_declared(capability: str) -> Callable[[Subject], str]:
 
 
 def _unless_bfloat16(subject: Subject) -> str:
-    return "" if "bfloat16" in subject.method.can.dtypes else "bfloat16 is not declared"
+    if "bfloat16" not in subject.method.can.dtypes:
+        return "bfloat16 is not declared"
+    return "nothing wider is declared" if subject.dtype == torch.bfloat16 else ""
 
 
 def _unless_named_after(subject: Subject) -> str:
