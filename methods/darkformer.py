@@ -91,10 +91,8 @@ class DarkformerFeatures(PositiveFeatures, Redraws, Calibrates):
         self.proposal_root.copy_(root)
 
     def exponents(self) -> Exponents:
-        """W = omega M, and A = M."""
         offset = self.log_weight if self._proposal == "optimal" else None
-        weight = (self.omega.to(self.M.dtype) @ self.M) * self._scale
-        return Exponents(weight=weight, scale=self._scale, root=self.M, offset=offset)
+        return Exponents(omega=self.omega, scale=self._scale, root=self.M, offset=offset)
 
 
 def _require(num_features: int, rank: int, dim: int) -> None:

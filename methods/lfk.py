@@ -36,7 +36,7 @@ class LearnedFeatures(PositiveFeatures):
         self._scale = heads.head_dim**-0.25
 
     def exponents(self) -> Exponents:
-        return Exponents(weight=self.omega * self._scale, scale=self._scale)
+        return Exponents(omega=self.omega, scale=self._scale)
 
     def log_kernel(self, q: Float[Tensor, "b g t d"], k: Keys) -> Float[Tensor, "b g t s"]:
         queries, keys = self.queries(q), self.keys(k)

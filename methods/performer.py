@@ -40,7 +40,7 @@ class PerformerFeatures(PositiveFeatures, Redraws):
         self.omega.copy_(self._draw(generator))
 
     def exponents(self) -> Exponents:
-        return Exponents(weight=self.omega * self._scale, scale=self._scale)
+        return Exponents(omega=self.omega, scale=self._scale)
 
 
 METHOD = Method(

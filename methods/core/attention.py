@@ -12,6 +12,7 @@ from methods.api import (
     AttentionModule,
     Calibrates,
     FeatureMap,
+    Features,
     Heads,
     KeyPadding,
     Keys,
@@ -27,6 +28,7 @@ from methods.core.linear_attention import (
     linear_attention,
     normaliser,
 )
+from methods.core.one_token import attend_one_token
 from methods.core.positive_features import PositiveFeatures
 
 
@@ -132,8 +134,7 @@ class KernelAttention(BuiltAttention):
     ) -> Float[Tensor, "b h t"]:
         self._require(q, k, k, causal, key_padding)
         with torch.autocast(q.device.type, enabled=False):
-            queries = self.feature_map.queries(_wide(self._fold(q)))
-            keys = self.feature_map.keys(_wide(k))
+            queries, keys = self._features(self._fold(q), k)
             rows = normaliser(queries, keys, causal=causal, key_padding=key_padding)
         return rows.reshape(q.shape[:-1])
 
@@ -164,15 +165,22 @@ class KernelAttention(BuiltAttention):
         shape = q.shape[:-1]
         # Features and sums keep float32 even where the model around them runs in half precision.
         with torch.autocast(q.device.type, enabled=False):
-            rest = {"causal": causal, "key_padding": key_padding, "state": state}
-            q = self._fold(q)
-            if isinstance(self.feature_map, PositiveFeatures):
-                exponents = self.feature_map.exponents()
-                o, state = exponential_attention(q, k, v, exponents, **rest)
+            if state is not None and k.shape[2] == 1 and key_padding is None:
+                o, state = attend_one_token(*self._features(self._fold(q), k), v, state)
             else:
-                queries, keys = self.feature_map.queries(_wide(q)), self.feature_map.keys(_wide(k))
-                o, state = linear_attention(queries, keys, v, **rest)
+                rest = {"causal": causal, "key_padding": key_padding, "state": state}
+                o, state = self._walk(self._fold(q), k, v, **rest)
         return o.reshape(*shape, v.shape[-1]), state
+
+    def _walk(self, q: Tensor, k: Keys, v: Values, **rest: Any) -> tuple[Tensor, State]:
+        if isinstance(self.feature_map, PositiveFeatures):
+            return exponential_attention(q, k, v, self.feature_map.exponents(), **rest)
+        return linear_attention(*self._features(q, k), v, **rest)
+
+    def _features(self, q: Tensor, k: Keys) -> tuple[Features, Features]:
+        if isinstance(self.feature_map, PositiveFeatures):
+            return self.feature_map.both(_wide(q), _wide(k))
+        return self.feature_map.queries(_wide(q)), self.feature_map.keys(_wide(k))
 
     def _fold(self, q: Queries) -> Float[Tensor, "b g rt d"]:
         """Neighbouring query heads share a key-value head: their sequences, one after another."""

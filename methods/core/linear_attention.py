@@ -9,6 +9,7 @@ stretch by stretch, so that no tensor of time x features exists, forward or back
 """
 
 import functools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -49,10 +50,10 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exponents:
-    """phi(x) = exp(W x - scale^2 |A x|^2 / 2 + c) / sqrt(m), for queries and keys alike."""
+    """phi(x) = exp(w.y - |y|^2 / 2 + c) / sqrt(m), y = scale A x, for queries and keys alike."""
 
-    weight: Float[Tensor, "g m d"]
-    """W."""
+    omega: Float[Tensor, "g m r"]
+    """The rows w."""
     scale: float
     root: Float[Tensor, "g r d"] | None = None
     """A; None: the identity."""
@@ -92,14 +93,28 @@ def exponential_attention(
     state: State | None = None,
 ) -> tuple[FoldedOutputs, State]:
     """`linear_attention` of exponential features, which are never all in memory."""
+    omega, root, offset = (
+        None if x is None else x.to(_accumulator(k))
+        for x in (exponents.omega, exponents.root, exponents.offset)
+    )
+    if root is not None and k.shape[2] < root.shape[1]:
+        # For a few tokens, as in decoding, mapping them costs less than folding A into omega.
+        q, k = q.to(root.dtype) @ root.mT, k.to(root.dtype) @ root.mT
+        root = None
+    weight = (omega if root is None else omega @ root) * exponents.scale
     make = functools.partial(ExponentialFeatures, scale=exponents.scale)
     parameters = (
-        None if x is None else x.to(_accumulator(k)).repeat(k.shape[0], *(1,) * (x.ndim - 1))
-        for x in (exponents.weight, exponents.root, exponents.offset)
+        None if x is None else x.repeat(k.shape[0], *(1,) * (x.ndim - 1))
+        for x in (weight, root, offset)
     )
     tensors = (_rows(q, v, causal), k.flatten(0, 1), *parameters)
+    # The walk leaves out 1 / sqrt(m), which divides out of every output; the state has it, so that
+    # it is the same whichever way the features were computed.
+    mean = 0.5 * math.log2(omega.shape[1])
+    if state is not None:
+        state = state._replace(log2_scale=state.log2_scale + mean)
     o, _, state = _walk(make, tensors, _hidden(k, key_padding), v, causal, state)
-    return o, state
+    return o, state._replace(log2_scale=state.log2_scale - mean)
 
 
 def normaliser(

@@ -114,7 +114,7 @@ class _Performer(FeatureMap):
         return self.features(k)
 
     def features(self, x: Queries) -> Features:
-        return positive_features(x, Exponents(weight=self.omega * self.scale, scale=self.scale))
+        return positive_features(x, Exponents(omega=self.omega, scale=self.scale))
 
     def log_kernel(self, q: Queries, k: Keys) -> Tensor:
         return (q * self.scale) @ (k * self.scale).mT

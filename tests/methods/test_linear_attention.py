@@ -12,7 +12,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from methods.api import Features
 from methods.core.dense import dense_attention
-from methods.core.linear_attention import linear_attention, normaliser
+from methods.core.linear_attention import (
+    Exponents,
+    exponential_attention,
+    linear_attention,
+    normaliser,
+)
+from methods.core.positive_features import positive_features
 
 SHARING = 3
 """Query heads to a key-value head."""
@@ -207,3 +213,17 @@ def test_no_tensor_is_larger_than_the_features_or_a_chunks_scores():
 
 def test_the_work_of_forward_and_backward_grows_in_proportion_to_time():
     assert _written(8192).total <= 2.05 * _written(4096).total
+
+
+def test_features_computed_on_the_way_leave_the_state_of_features_given_whole():
+    generator = torch.Generator().manual_seed(0)
+    exponents = Exponents(
+        omega=torch.randn(2, 5, 3, generator=generator),
+        scale=0.7,
+        root=torch.eye(3).repeat(2, 1, 1),
+    )
+    q, k, v = (torch.randn(2, 2, 33, 3, generator=generator) for _ in range(3))
+    found = exponential_attention(q, k, v, exponents, causal=True)
+    given = (positive_features(x, exponents) for x in (q, k))
+    due = linear_attention(*given, v, causal=True)
+    torch.testing.assert_close(found, due)

@@ -21,7 +21,7 @@ def _estimates(q, k, *, num_features: int, orthogonal: bool):
         orthogonal=orthogonal,
         generator=torch.Generator().manual_seed(0),
     ).double()
-    exponents = Exponents(weight=omega, scale=1.0)
+    exponents = Exponents(omega=omega, scale=1.0)
     queries, keys = (
         positive_features(x.double().expand(1, NUM_DRAWS, 1, -1), exponents) for x in (q, k)
     )
@@ -57,7 +57,7 @@ def test_orthogonal_features_vary_less():
 
 def test_enormous_inputs_keep_finite_features_of_largest_value_one():
     omega = torch.randn(1, 33, 7, generator=torch.Generator().manual_seed(0))
-    features = positive_features(1e4 * torch.ones(1, 1, 1, 7), Exponents(weight=omega, scale=1.0))
+    features = positive_features(1e4 * torch.ones(1, 1, 1, 7), Exponents(omega=omega, scale=1.0))
     assert torch.isfinite(features.log_scale).all()
     assert features.values.amax() == 1
 
@@ -65,7 +65,7 @@ def test_enormous_inputs_keep_finite_features_of_largest_value_one():
 def test_gradients_are_those_of_the_features_with_their_scale():
     omega = torch.randn(1, 5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     x = torch.tensor([0.3, -0.2, 0.1], dtype=torch.float64)[None, None, None].requires_grad_()
-    features = positive_features(x, Exponents(weight=omega, scale=1.0))
+    features = positive_features(x, Exponents(omega=omega, scale=1.0))
     whole = (features.values * torch.exp(features.log_scale)[..., None]).sum()
     plain = torch.exp(x @ omega[0].T - x.square().sum() / 2).sum() / math.sqrt(5)
     (found,), (due,) = torch.autograd.grad(whole, x), torch.autograd.grad(plain, x)
