@@ -4,6 +4,7 @@ Rows are methods and columns are lengths, four times over: time, how many times 
 reference, peak memory, and the share of the machine's limit.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -66,7 +67,8 @@ def with_spread(interval: Interval, scale: float) -> str:
     text = digits(interval.mean * scale)
     if not interval.known:
         return text
-    return f"{text} ±{-int(-100 * interval.half_width / interval.mean // 1)}%"
+    # Less a rounding error of the division, so that five percent are not six.
+    return f"{text} ±{math.ceil(100 * interval.half_width / interval.mean - 1e-9)}%"
 
 
 def _grid(costs: Costs, setting: Setting, mode: Mode, causal: bool, *, first: bool) -> Grid:

@@ -50,7 +50,8 @@ def compare_command(
     """Show recorded results: methods against tasks, with intervals, floors and what they cost.
 
     Scores of two data sources, presets or number formats never share a column, nor do times of two
-    machines a table. Cost trials show time, memory and the machine's limit against length. Files in the folder that are no sound records are named on stderr and left alone.
+    machines a table. Cost trials show time, memory and the machine's limit against length. Files
+    in the folder that are no sound records are named on stderr and left alone.
 
     Examples:
 

@@ -10,6 +10,7 @@ import pytest
 from bench.cli.compare import Filters, compare_command
 from bench.errors import UsageError
 from results.store import Store
+from tests.results.curves import fake_cost_record, fake_crossovers
 from tests.results.records import failed_record, fake_identity, fake_record
 
 ROOT = Path(__file__).parents[2]
@@ -124,3 +125,22 @@ def test_comparing_needs_no_torch(folder):
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(folder)], check=True, cwd=ROOT)
+
+
+def test_one_part_of_cost_trials_can_be_asked_for(folder, capsys):
+    Store(folder).write(fake_cost_record("performer", crossovers=fake_crossovers()))
+    assert compare_command(results=folder, part="crossovers") == 0
+    out = capsys.readouterr().out
+    assert "from 640-704" in out
+    assert "majority class" not in out
+
+
+def test_a_part_that_has_nothing_to_show_says_what_measures_it(folder):
+    with pytest.raises(UsageError, match="--task cost"):
+        compare_command(results=folder, part="proxy")
+
+
+@pytest.mark.parametrize("other", [{"cost": False}, {"against": "published"}])
+def test_a_part_of_cost_trials_goes_with_nothing_else(folder, other):
+    with pytest.raises(UsageError, match="leave out"):
+        compare_command(results=folder, part="curves", **other)
