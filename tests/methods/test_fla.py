@@ -1,0 +1,114 @@
+"""The adapters to flash-linear-attention, on stand-ins for its kernels with the same signatures."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from methods import (
+    delta_rule,
+    fla_delta_rule,
+    fla_gated_linear_attention,
+    fla_linear_attention,
+    gated_linear_attention,
+    linear_transformer,
+)
+from methods.api import Heads, Method, MissingDependencyError, UnsupportedError
+from methods.core.capabilities import missing_packages
+from methods.core.delta_recurrence import delta_scan
+from methods.core.fla import FlaKernel
+from methods.core.gated_recurrence import gated_scan
+from methods.core.multihead import build_mixer
+from methods.core.testing import assert_method
+from tests.fakes import fla
+
+PAIRS = {
+    adapter.METHOD.name: (adapter.METHOD, ours.METHOD)
+    for adapter, ours in (
+        (fla_gated_linear_attention, gated_linear_attention),
+        (fla_delta_rule, delta_rule),
+        (fla_linear_attention, linear_transformer),
+    )
+}
+MIXERS = {name: pair for name, pair in PAIRS.items() if pair[0].mixer is not None}
+
+
+def _on_a_processor(method: Method) -> Method:
+    return dataclasses.replace(method, can=dataclasses.replace(method.can, devices=("cpu",)))
+
+
+def _build(method: Method):
+    return build_mixer(
+        method,
+        d_model=10,
+        qkv_dim=24,
+        heads=Heads(num_heads=3, head_dim=8, num_kv_heads=3, max_time=64),
+        causal=True,
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_an_adapter_keeps_the_contract_and_equals_its_namesake(name, monkeypatch):
+    fla.install(monkeypatch)
+    adapter, ours = PAIRS[name]
+    assert adapter.same_as == ours.name
+    assert_method(_on_a_processor(adapter), namesake=ours)
+
+
+def _rows(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+@pytest.mark.parametrize("time", [1, 70])
+def test_the_kernels_give_our_outputs_and_our_states_unscaled(time, monkeypatch):
+    fla.install(monkeypatch)
+    q, k, v = (_rows(2, 3, time, width).bfloat16() for width in (5, 5, 4))
+    S, beta = _rows(2, 3, 5, 4), _rows(2, 3, time).sigmoid()
+    log_gate = -_rows(2, 3, time, 5).square()
+    k = torch.nn.functional.normalize(k, dim=-1)
+    for name, gate, ours in (
+        ("gla", log_gate, gated_scan),
+        ("delta_rule", beta.bfloat16(), delta_scan),
+    ):
+        o, state = FlaKernel("a test", name)(q, k, v, gate, state=S)
+        due, due_state = ours(q, k, v, gate, S)
+        torch.testing.assert_close(o, due, rtol=1e-2, atol=1e-3)
+        torch.testing.assert_close(state, due_state, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_a_single_token_goes_through_the_kernel_for_decoding(name, monkeypatch):
+    called = fla.install(monkeypatch)
+    mixer = _build(_on_a_processor(MIXERS[name][0])).to(torch.bfloat16)
+    x = torch.ones(1, 4, 10, dtype=torch.bfloat16)
+    _, state = mixer.prefill(x)
+    mixer.step(x[:, :1], state)
+    assert [kernel.partition("_")[0] for kernel in called] == ["chunk", "fused"]
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_an_adapter_has_its_namesakes_options_and_weights(name, monkeypatch):
+    fla.install(monkeypatch)
+    adapter, ours = MIXERS[name]
+    assert adapter.options == ours.options
+    found, due = (_build(method).state_dict() for method in (adapter, ours))
+    assert found.keys() == due.keys()
+    assert all(torch.equal(found[key], due[key]) for key in found)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_without_a_gpu_an_adapter_is_refused_with_a_sentence(name, monkeypatch):
+    fla.install(monkeypatch)
+    mixer = _build(PAIRS[name][0]).to(torch.bfloat16)
+    with pytest.raises(UnsupportedError, match=f"{name} does not run on cpu"):
+        mixer(torch.ones(1, 4, 10, dtype=torch.bfloat16))
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_without_the_package_an_adapter_says_how_to_install_it(name):
+    adapter = PAIRS[name][0]
+    if not missing_packages(adapter):
+        pytest.skip("flash-linear-attention and triton are installed here")
+    with pytest.raises(MissingDependencyError, match="pip install flash-linear-attention"):
+        _build(adapter)
