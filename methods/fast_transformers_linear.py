@@ -47,6 +47,8 @@ METHOD = Method(
         bidirectional=True,
         cross=True,
         key_padding=True,
+        # Its compiled product takes float32 alone; with its CUDA kernel nobody here has tried it.
+        devices=("cpu",),
         dtypes=("float32",),
         packages=("fast_transformers",),
         install=INSTALL,

@@ -10,9 +10,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.cli.selection import is_installed
-from bench.compatibility import method_problem
+from bench.compatibility import Problem, method_problem
+from bench.errors import UsageError, nearest
+from bench.machine import resolve_device
 from bench.registry import Registry, load_registry
 from bench.selector import describe
+from methods.api import Capabilities, Method
 
 Row = Mapping[str, str]
 
@@ -20,6 +23,8 @@ Row = Mapping[str, str]
 def list_command(
     what: Literal["methods", "tasks", "suites", "presets"] = "methods",
     *,
+    family: str | None = None,
+    available: Annotated[bool, Parameter(negative=())] = False,
     json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """List methods, tasks, suites or presets.
@@ -28,12 +33,18 @@ def list_command(
 
         python -m bench list methods
 
+        python -m bench list methods --family "random features" --available
+
         python -m bench list presets --json
 
     Parameters
     ----------
     what:
         What to list.
+    family:
+        Only methods of this family.
+    available:
+        Only methods that run on this machine.
     json_:
         Print as JSON.
     """
@@ -44,6 +55,10 @@ def list_command(
         "suites": _suites,
         "presets": _presets,
     }[what](registry)
+    if family is not None or available:
+        if what != "methods":
+            raise UsageError(f"--family and --available choose among methods, not {what}.")
+        rows = _chosen(rows, family, available)
     if json_:
         print(json.dumps(rows, indent=2))
         return 0
@@ -72,7 +87,7 @@ def _methods(registry: Registry) -> list[Row]:
     rows: list[Row] = []
     for name, entry in sorted(registry.methods.items()):
         method = entry.value
-        problem = method_problem(method, device="cpu", dtype="float32", is_installed=is_installed)
+        problem = _problem(method)
         can = [c for c in ("causal", "bidirectional", "cross", "key_padding", "stepwise",
                            "grouped_query") if getattr(method.can, c)]  # fmt: skip
         options = [
@@ -85,13 +100,46 @@ def _methods(registry: Registry) -> list[Row]:
                 "family": method.family + (f", same as {method.same_as}" if method.same_as else ""),
                 "time": method.time,
                 "state": method.state,
-                "can": " ".join(can),
+                "can": ", ".join(can),
+                "runs": _runs(method.can),
                 "options": ", ".join(options),
                 "paper": method.paper,
                 "here": "available" if problem is None else problem.reason,
             }
         )
     return rows
+
+
+def _problem(method: Method) -> Problem | None:
+    """Why the method runs on no device of this machine."""
+    for device in dict.fromkeys(("cpu", resolve_device("auto").split(":")[0])):
+        problem = method_problem(method, device=device, dtype=None, is_installed=is_installed)
+        if problem is None:
+            return None
+    return problem
+
+
+def _chosen(rows: list[Row], family: str | None, available: bool) -> list[Row]:
+    families = sorted({row["family"].split(", same as ")[0] for row in rows})
+    if family is not None:
+        if family not in families:
+            raise UsageError(
+                f"No method is of family {family!r}.{nearest(family, families)}"
+                f" The families: {', '.join(families)}."
+            )
+        rows = [row for row in rows if row["family"].split(", same as ")[0] == family]
+    return [row for row in rows if not available or row["here"] == "available"]
+
+
+def _runs(can: Capabilities) -> str:
+    """Devices and dtypes, and what is asked of a GPU and of a head's dimension."""
+    asked = [f"at least {can.least_head_dim}"] * (can.least_head_dim > 1)
+    asked += [f"at most {can.largest_head_dim}"] * (can.largest_head_dim is not None)
+    asked += [f"a multiple of {can.head_dim_multiple}"] * (can.head_dim_multiple > 1)
+    runs = f"on {', '.join(can.devices)} in {', '.join(can.dtypes)}"
+    if can.compute_capability is not None:
+        runs += f"; compute capability {'.'.join(map(str, can.compute_capability))} or newer"
+    return runs + (f"; head dimension {' and '.join(asked)}" if asked else "")
 
 
 def _tasks(registry: Registry) -> list[Row]:

@@ -38,6 +38,27 @@ def test_everything_registered_is_listed(what, word):
     assert json.loads(done.stdout)
 
 
+def test_methods_are_listed_by_family_and_by_what_runs_here():
+    def listed(*words: str) -> list[dict[str, str]]:
+        return json.loads(bench("list", "methods", "--json", *words).stdout)
+
+    of_family = listed("--family", "random features")
+    assert {"performer", "darkformer", "performer-pytorch"} <= {row["name"] for row in of_family}
+    assert "softmax" not in {row["name"] for row in of_family}
+    assert {row["here"] for row in listed("--available")} == {"available"}
+    wrong = bench("list", "methods", "--family", "random feature")
+    assert wrong.returncode == 2
+    assert "Did you mean 'random features'" in " ".join(wrong.stderr.split())
+
+
+def test_a_listed_method_says_where_it_runs_and_what_is_missing():
+    rows = {row["name"]: row for row in json.loads(bench("list", "methods", "--json").stdout)}
+    assert rows["performer"]["runs"] == "on cpu, cuda in float64, float32, bfloat16, float16"
+    assert all(row["family"] and row["time"] and row["here"] for row in rows.values())
+    missing = [row["here"] for row in rows.values() if " needs " in row["here"]]
+    assert all("Install with: " in reason for reason in missing)
+
+
 def test_a_plan_shows_every_trial_and_runs_none(tmp_path: Path):
     done = bench(
         "plan", "--methods", "performer", "--task", "lra", "--seeds", "0", "1",
