@@ -1,7 +1,7 @@
 """A short causal convolution, one filter a channel, with the window that lets it go on."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 Window = Float[Tensor, "b w1 c"]
@@ -41,3 +41,11 @@ def _filtered(seen: Tensor, weight: Tensor, bias: Tensor | None) -> Float[Tensor
         return y if bias is None else y + bias
     groups = weight.shape[0]
     return torch.nn.functional.conv1d(seen.mT, weight[:, None], bias, groups=groups).mT
+
+
+def last_inputs(x: Float[Tensor, "b t c"], dead: Bool[Tensor, "b t"], num: int) -> Window:
+    """The window of inputs of which the last are padding: what came before it in each row, and
+    zeros before the first."""
+    seen = torch.nn.functional.pad(x, (0, 0, num, 0))
+    index = (~dead).sum(1, keepdim=True) + torch.arange(num, device=x.device)
+    return seen.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))

@@ -59,7 +59,7 @@ def scalar_decay(
 def _one_token(
     q: Tensor, k: Tensor, v: Tensor, log_a: Tensor, state: State
 ) -> tuple[Float[Tensor, "b h 1 p"], State]:
-    """The recurrence itself (arXiv:2405.21060, equation 16), in fewer and smaller operations."""
+    """The recurrence itself (arXiv:2405.21060, equation 2), in fewer and smaller operations."""
     shared = v.shape[1] // q.shape[1]
     q, k = q.repeat_interleave(shared, 1), k.repeat_interleave(shared, 1)
     state = log_a.exp()[..., None] * state + k.mT * v
@@ -103,7 +103,7 @@ class _Chunk(NamedTuple):
         return self.since_start[:, :, -1:]
 
     def decays(self) -> Float[Tensor, "b g r c c"]:
-        """L of equation 6 within the chunk: exp(total_t - total_s), zero where s is after t."""
+        """L of section 6.1 within the chunk: exp(total_t - total_s), zero where s is after t."""
         c = self.total.shape[-1]
         # Differences of float64 numbers: a large decay somewhere costs the others no digits.
         out = torch.empty((*self.total.shape, c), dtype=self.v.dtype, device=self.v.device)
@@ -136,7 +136,8 @@ def _by_group(x: Float[Tensor, "b h t p"], groups: int) -> Float[Tensor, "b g t 
 
 
 def _scan(chunks: list[_Chunk], state: Tensor, y: Float[Tensor, "b g t r p"]) -> Iterator[Tensor]:
-    """Writes the outputs, and gives the state after each chunk."""
+    """Writes the outputs (diagonal blocks, section 6.1), and gives the state after each chunk
+    (low-rank blocks, section 6.2)."""
     shared = y.shape[3]
     for part, out in zip(chunks, y.split(chunks[0].v.shape[2], 2), strict=True):
         past = (part.q @ state).unflatten(-1, (shared, -1))
