@@ -81,11 +81,9 @@ class NystromAttention(AttentionModule):
         empty = ~segments.inside.any(-1)
         short = ((~key_padding).sum(1) <= self.num_landmarks)[:, None, None, None]
         between = _weights(q_marks, k_marks, empty)
-        # Where every token is a landmark the rest is exact without the inverse, which is not asked
-        # of a matrix with empty landmarks: its gradient would be NaN, even unused.
-        eye = torch.eye(between.shape[-1], dtype=between.dtype, device=between.device)
-        inverse = iterated_pseudo_inverse(torch.where(short, eye, between), self.pinv_iterations)
+        inverse = iterated_pseudo_inverse(between, self.pinv_iterations)
         gathered = inverse @ (_weights(q_marks, k, key_padding) @ v)
+        # Where every token is a landmark the rest is exact without the inverse.
         return _weights(q, k_marks, empty) @ torch.where(short, v_marks, gathered)
 
 

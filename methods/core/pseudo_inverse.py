@@ -17,7 +17,8 @@ def iterated_pseudo_inverse(matrices: Matrices, num_iterations: int) -> Matrices
     """
     size = matrices.abs()
     norms = size.sum(-2).amax(-1) * size.sum(-1).amax(-1)
-    inverse = matrices.mT / norms[..., None, None]
+    # The inverse of zeros is zeros, whatever they are divided by.
+    inverse = matrices.mT / norms.masked_fill(norms == 0.0, 1.0)[..., None, None]
     eye = torch.eye(matrices.shape[-1], dtype=matrices.dtype, device=matrices.device)
     for _ in range(num_iterations):
         product = matrices @ inverse

@@ -140,6 +140,7 @@ def test_more_iterations_come_to_the_inverse():
 def test_a_singular_matrix_has_its_pseudo_inverse():
     ones = torch.ones(1, 3, 3, dtype=torch.float64)
     torch.testing.assert_close(iterated_pseudo_inverse(ones, 30), ones / 9)
+    assert not iterated_pseudo_inverse(0 * ones, 30).any()
 
 
 def test_the_residual_does_not_carry_padded_values_to_live_places():
