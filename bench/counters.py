@@ -1,14 +1,15 @@
-"""What a call costs on paper: floating-point operations, bytes moved, attention kernels.
+"""What a call costs on paper: operations, exponentials, bytes moved, attention kernels.
 
 Conventions, stated once. Only matrix products, convolutions and fused attention count, 2 for a
 multiply-add, as in every published count; elementwise work, reductions and softmax do not. A fused
 attention kernel counts as torch counts it: 2 B H T S (d + v) forward, the whole rectangle even when
 causal, so that it equals the same mathematics written out; backward 2.5 times that, where attention
-written out has twice, because the kernel computes the scores again. Only `analytic_attention_flops`
-halves what is causal.
+written out has twice, because the kernel computes the scores again. What a causal kernel leaves out
+of the rectangle stands apart, in `masked_flops`; `analytic_attention_flops` halves it.
 """
 
 import functools
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,8 +32,15 @@ _FREE = re.compile(
     r"|(sym_)?(size|stride|numel|storage_offset|is_contiguous)|dim|is_same_size"
 )
 """They read and write no element, whatever their schema says."""
+_EXPONENTIAL = frozenset(
+    {"exp", "exp2", "expm1", "sigmoid", "silu", "softplus", "tanh", "elu", "mish", "logaddexp"}
+    | {"_softmax", "_log_softmax", "_safe_softmax", "logsumexp", "logcumsumexp", "log_sigmoid"}
+)
+"""Operations that take an exponential of each element; an in-place form ends in one more `_`."""
 _UNKNOWN_WORDS = ("linalg_", "_fft_", "_cdist", "rnn", "lstm", "gru", "_int_mm", "grouped_mm")
 """Parts of names of torch's own operations that do matrix-like work without a formula here."""
+_ELEMENTWISE = frozenset({"linalg_vector_norm"})
+"""They have such a part in their name and do no such work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +48,11 @@ class Counts:
     """What one call did, forward and backward if it ran both."""
 
     flops: int
+    masked_flops: int
+    """Of `flops`, the half that fused causal attention need not compute."""
+    exps: int
+    """Exponentials, those within softmax, sigmoid and fused attention too; the latter takes them
+    anew backward, and if causal half of them."""
     bytes_moved: int
     """Tensors in and out of every operation that is not a view: an upper bound, without any cache
     or fusion. A broadcast tensor counts as it lies in memory; a lookup counts its whole table."""
@@ -60,6 +73,8 @@ def count_call(fn: Callable[[], object]) -> Counts:
         fn()
     return Counts(
         flops=tally.flops,
+        masked_flops=tally.masked_flops,
+        exps=tally.exps,
         bytes_moved=tally.bytes_moved,
         kernels=tuple(tally.kernels) or (TORCH_OPERATIONS,),
         blind=tuple(tally.blind),
@@ -74,6 +89,8 @@ class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.flops = 0
+        self.masked_flops = 0
+        self.exps = 0
         self.bytes_moved = 0
         self.kernels: dict[str, None] = {}
         self.blind: dict[str, None] = {}
@@ -91,19 +108,40 @@ class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return out
         out = func(*args, **kwargs)
         name = func.name().split("::")[-1].split(".")[0]
-        if formula is not None:
-            self.flops += int(formula(*args, **kwargs, out_val=out))
+        work = 0 if formula is None else int(formula(*args, **kwargs, out_val=out))
+        self.flops += work
+        if name.removesuffix("_") in _EXPONENTIAL:
+            self.exps += max(_numel(args[0]), _numel(out))
+        elif "scaled_dot_product" in name:
+            self._note_fused(func, args, kwargs, work)
         self._note(func.namespace, name, known=formula is not None)
         if not _FREE.fullmatch(name) and not getattr(func, "is_view", False):
-            self.bytes_moved += sum(map(_num_bytes, pytree.tree_leaves((args, kwargs, out))))
+            # A tensor to write into comes back as the result: it is written once and not read.
+            read = {k: v for k, v in kwargs.items() if k != "out"}
+            self.bytes_moved += sum(map(_num_bytes, pytree.tree_leaves((args, read, out))))
         return out
+
+    def _note_fused(self, func: Any, args: Any, kwargs: dict[str, Any], work: int) -> None:
+        given = {
+            a.name: args[i] if i < len(args) else kwargs.get(a.name, a.default_value)
+            for i, a in enumerate(func._schema.arguments)
+        }
+        if "query" not in given:
+            return
+        (*batch, query_time, _), key_time = given["query"].shape, given["key"].shape[-2]
+        scores = math.prod(batch) * query_time * key_time
+        if given.get("is_causal"):
+            self.masked_flops += work // 2
+            scores //= 2
+        self.exps += scores
 
     def _note(self, namespace: str, name: str, *, known: bool) -> None:
         foreign = namespace not in _TORCH_NAMESPACES
         attention = any(word in name for word in _ATTENTION_WORDS)
         if foreign or attention:
             self.kernels[f"{namespace}.{name}".removesuffix("_backward")] = None
-        if not known and (foreign or attention or any(word in name for word in _UNKNOWN_WORDS)):
+        unknown = name not in _ELEMENTWISE and any(word in name for word in _UNKNOWN_WORDS)
+        if not known and (foreign or attention or unknown):
             self.blind[f"{namespace}.{name}"] = None
 
 
@@ -111,6 +149,10 @@ def _num_bytes(leaf: object) -> int:
     if not isinstance(leaf, Tensor):
         return 0
     return min(leaf.numel() * leaf.element_size(), leaf.untyped_storage().nbytes())
+
+
+def _numel(leaf: object) -> int:
+    return leaf.numel() if isinstance(leaf, Tensor) else 0
 
 
 @functools.cache

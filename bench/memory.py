@@ -1,10 +1,11 @@
 """Peak memory of a block, a limit on memory, and what running out of it looks like."""
 
+import contextlib
 import ctypes
 import errno
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -14,8 +15,12 @@ from bench.errors import UsageError
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_HIGH_WATER_MARK = "5"
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 """Options of glibc's mallopt, from malloc.h."""
+_MOST_MAPPINGS = 65_536
+"""What M_MMAP_MAX is by itself."""
+_LARGE_BLOCK = 65_536
+_CGROUP = Path("/sys/fs/cgroup")
 _MESSAGES = (
     "can't allocate memory",
     "not enough memory",
@@ -64,12 +69,79 @@ def keep_freed_memory() -> None:
     Otherwise every large temporary is a new mapping whose pages the kernel clears one by one: a tax
     on whichever method has the largest temporaries, and no property of its mathematics.
     """
-    if not sys.platform.startswith("linux"):
-        return
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
-    if set_option is not None:
+    if (set_option := _mallopt()) is not None:
         set_option(_M_MMAP_MAX, 0)
         set_option(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+@contextlib.contextmanager
+def large_blocks_mapped() -> Iterator[None]:
+    """Within, each large block is a mapping of its own, given back when freed; then blocks are kept
+    again, as `keep_freed_memory` has it. Only for a thread that has kept nothing: a thread's arena
+    is used up first. glibc only."""
+    set_option = _mallopt()
+    if set_option is None:
+        yield
+        return
+    set_option(_M_MMAP_MAX, _MOST_MAPPINGS)
+    # Said outright, it no longer grows with what is freed.
+    set_option(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
+    try:
+        yield
+    finally:
+        set_option(_M_MMAP_MAX, 0)
+
+
+def _mallopt() -> Callable[[int, int], object] | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    found: Callable[[int, int], object] | None = getattr(ctypes.CDLL(None), "mallopt", None)
+    return found
+
+
+def free_memory(device: str) -> int:
+    """Bytes that this process could still take on the device without driving anyone into swap."""
+    if device != "cpu":
+        import torch
+
+        free, _ = torch.cuda.mem_get_info(device)
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(free + kept)
+    found: list[int] = [psutil.virtual_memory().available, *_cgroup_rest()]
+    if sys.platform.startswith("linux"):
+        import resource
+
+        soft, _ = resource.getrlimit(resource.RLIMIT_DATA)
+        if soft != resource.RLIM_INFINITY:
+            found.append(soft - _status_bytes("VmData"))
+    return max(0, min(found))
+
+
+def _cgroup_rest() -> list[int]:
+    """What a container's limit leaves, if there is one."""
+    try:
+        limit, used = ((_CGROUP / f"memory.{name}").read_text() for name in ("max", "current"))
+        return [int(limit) - int(used)]
+    except (OSError, ValueError):
+        return []
+
+
+@contextlib.contextmanager
+def limited_memory(num_bytes: int) -> Iterator[None]:
+    """`limit_memory` for a while, where the system can and no stricter limit stands."""
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = _status_bytes("VmData") + num_bytes
+    stricter = [x for x in (soft, hard) if x != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min([limit, *stricter]), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def limit_memory(num_bytes: int) -> None:

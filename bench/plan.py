@@ -9,17 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.compatibility import Problem, method_problem, task_problem
+from bench.compatibility import Problem, method_problem, sweep_problem, task_problem
 from bench.errors import UsageError, nearest
 from bench.selector import Scalar
-from bench.settings import apply_settings, check_settings
+from bench.settings import AnyPreset, apply_settings, check_settings
 from results.record import Identity
-from tasks.api import Preset
+from tasks.sweep import CostPreset, CostTask
 
 if TYPE_CHECKING:
     from bench.registry import Entry
     from methods.api import Method
-    from tasks.api import TrainedTask
+    from tasks.api import Preset, TrainedTask
+
+    AnyTask = TrainedTask | CostTask
 
 RELEASE = "release:"
 
@@ -30,6 +32,8 @@ class ChosenMethod:
 
     entry: "Entry[Method]"
     options: Mapping[str, Scalar]
+    is_control: bool = False
+    """Added as floor or ceiling, not asked for: left out of a cost task, which has a reference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +41,7 @@ class Request:
     """Everything that the command line asked for, resolved against the registry."""
 
     methods: tuple[ChosenMethod, ...]
-    tasks: tuple["Entry[TrainedTask]", ...]
+    tasks: tuple["Entry[AnyTask]", ...]
     preset: str = "quick"
     source: str | None = None
     """A source's name, `release:PATH`, or None for each preset's own."""
@@ -49,12 +53,27 @@ class Request:
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
+def _no_method(text: str) -> ChosenMethod:
+    raise UsageError(f"No method is named {text!r}.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What planning must know of this machine, handed in as functions."""
 
     is_installed: Callable[[str], bool]
-    source_problem: Callable[["TrainedTask", str, Preset], str | None]
+    source_problem: Callable[["TrainedTask", str, "Preset"], str | None]
+    find_method: Callable[[str], ChosenMethod] = _no_method
+    """A method as typed; raises UsageError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What a cost trial measures in turn with its method."""
+
+    name: str
+    locator: str
+    options: Mapping[str, Scalar]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +85,13 @@ class Trial:
     method_file: Path
     task_locator: str
     task_file: Path
-    preset: Preset
+    preset: AnyPreset
     """With the settings applied."""
     device: str
     role: str
     same_as: str | None
+    reference: Reference | None = None
+    """Of a cost trial."""
     problem: Problem | None = None
 
 
@@ -98,20 +119,18 @@ def make_plan(request: Request, surroundings: Surroundings) -> Plan:
 
 
 def _task_trials(
-    request: Request, surroundings: Surroundings, task: "Entry[TrainedTask]", preset: Preset
+    request: Request, surroundings: Surroundings, task: "Entry[AnyTask]", preset: AnyPreset
 ) -> Iterator[Trial]:
     preset, applied = apply_settings(preset, request.settings)
     source, source_problem = _source(task.value, preset, request.source, surroundings)
+    methods = [m for m in request.methods if not (isinstance(preset, CostPreset) and m.is_control)]
     problems = [
-        _method_problem(request, chosen, surroundings)
-        or task_problem(chosen.entry.value, task.value)
-        or source_problem
-        for chosen in request.methods
+        _problem(request, chosen, task.value, preset, surroundings) or source_problem
+        for chosen in methods
     ]
+    reference = _reference(preset, surroundings)
     seeds = request.seeds if request.seeds is not None else preset.seeds
-    for seed, (chosen, problem) in itertools.product(
-        seeds, zip(request.methods, problems, strict=True)
-    ):
+    for seed, (chosen, problem) in itertools.product(seeds, zip(methods, problems, strict=True)):
         method = chosen.entry.value
         yield Trial(
             identity=Identity(
@@ -135,22 +154,52 @@ def _task_trials(
             device=request.device,
             role=method.role,
             same_as=method.same_as,
+            reference=reference,
             problem=problem,
         )
 
 
-def _method_problem(
-    request: Request, chosen: ChosenMethod, surroundings: Surroundings
+def head_dim(preset: AnyPreset) -> int:
+    """The dimension of one head under this protocol."""
+    if isinstance(preset, CostPreset):
+        return preset.sweep.head_dim
+    return preset.model.qkv_dim // preset.model.num_heads
+
+
+def _problem(
+    request: Request,
+    chosen: ChosenMethod,
+    task: "AnyTask",
+    preset: AnyPreset,
+    surroundings: Surroundings,
 ) -> Problem | None:
-    return method_problem(
-        chosen.entry.value,
+    method = chosen.entry.value
+    problem = method_problem(
+        method,
         device=request.device,
         dtype=request.dtype,
         is_installed=surroundings.is_installed,
+        options=chosen.options,
+        head_dim=head_dim(preset),
+    )
+    if problem is not None:
+        return problem
+    if isinstance(task, CostTask):
+        assert isinstance(preset, CostPreset), "a task's presets are of its kind"
+        return sweep_problem(method, task.name, preset.sweep, compiled=request.compile)
+    return task_problem(method, task)
+
+
+def _reference(preset: AnyPreset, surroundings: Surroundings) -> Reference | None:
+    if not isinstance(preset, CostPreset):
+        return None
+    chosen = surroundings.find_method(preset.sweep.against)
+    return Reference(
+        name=chosen.entry.value.name, locator=chosen.entry.locator, options=dict(chosen.options)
     )
 
 
-def _preset(task: "TrainedTask", name: str) -> Preset:
+def _preset(task: "AnyTask", name: str) -> AnyPreset:
     preset = task.preset(name)
     if preset is None:
         known = [p.name for p in task.presets]
@@ -161,9 +210,14 @@ def _preset(task: "TrainedTask", name: str) -> Preset:
 
 
 def _source(
-    task: "TrainedTask", preset: Preset, asked: str | None, surroundings: Surroundings
+    task: "AnyTask", preset: AnyPreset, asked: str | None, surroundings: Surroundings
 ) -> tuple[str, Problem | None]:
     name = asked or preset.source
+    if isinstance(task, CostTask):
+        reason = f"{task.name} draws its inputs as it needs them. Leave --source out."
+        own = name == preset.source
+        return name, None if own else Problem(status="unavailable", reason=reason)
+    assert not isinstance(preset, CostPreset), "a task's presets are of its kind"
     kind = name.split(":")[0]
     if task.source(kind) is None:
         has = ", ".join(
@@ -173,5 +227,5 @@ def _source(
             status="unavailable",
             reason=f"{task.name} has no source {kind!r}. It has: {has}. Choose one with --source.",
         )
-    reason = surroundings.source_problem(task, name, preset)
-    return name, Problem(status="unavailable", reason=reason) if reason else None
+    missing = surroundings.source_problem(task, name, preset)
+    return name, Problem(status="unavailable", reason=missing) if missing else None

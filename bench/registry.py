@@ -20,10 +20,16 @@ from typing import Any, Generic, TypeVar
 from bench.errors import UsageError, nearest
 from methods.api import Method
 from tasks.api import Suite, TrainedTask
+from tasks.sweep import CostTask
 
 T = TypeVar("T")
 Kind = str
-CONSTANTS: dict[Kind, type] = {"METHOD": Method, "TASK": TrainedTask, "SUITE": Suite}
+CONSTANTS: dict[Kind, tuple[type, ...]] = {
+    "METHOD": (Method,),
+    "TASK": (TrainedTask, CostTask),
+    "SUITE": (Suite,),
+}
+"""What may stand under each name."""
 ENTRY_POINTS: dict[Kind, str] = {"METHOD": "bench.methods", "TASK": "bench.tasks"}
 
 
@@ -56,14 +62,14 @@ class Registry:
     """What is registered, by name."""
 
     methods: dict[str, Entry[Method]] = field(default_factory=dict)
-    tasks: dict[str, Entry[TrainedTask]] = field(default_factory=dict)
+    tasks: dict[str, Entry[TrainedTask | CostTask]] = field(default_factory=dict)
     suites: dict[str, Entry[Suite]] = field(default_factory=dict)
     broken: list[Broken] = field(default_factory=list)
 
     def method(self, name: str) -> Entry[Method]:
         return _look_up(name, self.methods, "method")
 
-    def tasks_named(self, name: str) -> list[Entry[TrainedTask]]:
+    def tasks_named(self, name: str) -> list[Entry[TrainedTask | CostTask]]:
         """One task, or every task of a suite."""
         if name in self.suites:
             return [_look_up(t, self.tasks, "task") for t in self.suites[name].value.tasks]
@@ -128,9 +134,10 @@ def load_locator(locator: str, kind: Kind) -> Entry[Any]:
     value = getattr(module, attribute, None)
     if not isinstance(value, CONSTANTS[kind]):
         found = "nothing" if value is None else f"a {type(value).__name__}"
+        right = " or ".join(type_.__name__ for type_ in CONSTANTS[kind])
         raise UsageError(
-            f"{where} has {found} named {attribute}; expected a {CONSTANTS[kind].__name__}."
-            f" Define `{attribute} = {CONSTANTS[kind].__name__}(...)` at the top level."
+            f"{where} has {found} named {attribute}; expected a {right}."
+            f" Define `{attribute} = {CONSTANTS[kind][0].__name__}(...)` at the top level."
         )
     return _entry(module, f"{where}:{attribute}", kind, attribute)
 

@@ -1,4 +1,5 @@
-"""Applies `--set key=value` to a preset: one flat namespace over model, training and data."""
+"""Applies `--set key=value` to a preset: one flat namespace over model, training and data, or over
+the sweep of a cost task."""
 
 import dataclasses
 import typing
@@ -8,20 +9,27 @@ from typing import Any, TypeVar
 from bench.errors import UsageError, nearest
 from bench.selector import Scalar, coerce
 from tasks.api import ModelShape, Preset, Training
+from tasks.sweep import CostPreset, Sweep
 
+AnyPreset = Preset | CostPreset
 Part = TypeVar("Part", ModelShape, Training)
 
 
-def known_settings(preset: Preset) -> dict[str, Any]:
+def known_settings(preset: AnyPreset) -> dict[str, Any]:
     """Every name that can be set, with its type."""
+    if isinstance(preset, CostPreset):
+        return typing.get_type_hints(Sweep)
     types = typing.get_type_hints(ModelShape) | typing.get_type_hints(Training)
     return types | {key: type(value) for key, value in preset.data.items()}
 
 
-def apply_settings(preset: Preset, given: Mapping[str, str]) -> tuple[Preset, dict[str, Scalar]]:
+def apply_settings(
+    preset: AnyPreset, given: Mapping[str, str]
+) -> tuple[AnyPreset, dict[str, Scalar]]:
     """The preset with the settings that it knows, and those settings typed.
 
-    Unknown names are left out: another task of the same run may know them.
+    Unknown names are left out: another task of the same run may know them. A sweep that makes no
+    sense raises UsageError.
     """
     known = known_settings(preset)
     applied: dict[str, Any] = {
@@ -29,6 +37,8 @@ def apply_settings(preset: Preset, given: Mapping[str, str]) -> tuple[Preset, di
         for key, text in given.items()
         if key in known
     }
+    if isinstance(preset, CostPreset):
+        return dataclasses.replace(preset, sweep=_swept(preset, applied)), applied
     return (
         dataclasses.replace(
             preset,
@@ -40,7 +50,14 @@ def apply_settings(preset: Preset, given: Mapping[str, str]) -> tuple[Preset, di
     )
 
 
-def check_settings(given: Mapping[str, str], presets: list[Preset]) -> None:
+def _swept(preset: CostPreset, applied: Mapping[str, Any]) -> Sweep:
+    try:
+        return dataclasses.replace(preset.sweep, **applied)
+    except ValueError as error:
+        raise UsageError(f"preset {preset.name!r}: {error}") from error
+
+
+def check_settings(given: Mapping[str, str], presets: list[AnyPreset]) -> None:
     """Raise for a name that no chosen task knows."""
     known = {name for preset in presets for name in known_settings(preset)}
     for key in given:
@@ -51,8 +68,10 @@ def check_settings(given: Mapping[str, str], presets: list[Preset]) -> None:
             )
 
 
-def resolved_settings(preset: Preset) -> dict[str, Scalar]:
+def resolved_settings(preset: AnyPreset) -> dict[str, Scalar]:
     """The whole protocol as flat values, for the record."""
+    if isinstance(preset, CostPreset):
+        return dataclasses.asdict(preset.sweep)
     return {
         **dataclasses.asdict(preset.model),
         **dataclasses.asdict(preset.training),

@@ -42,8 +42,7 @@ class CostCell(Frozen):
     """The same by the profiler's account of every tensor's allocation, the same in every run."""
     reference_allocated_bytes: int | None = None
     flops: int | None = None
-    """Counted in one call, 2 per multiply-add. Of a fused kernel the whole rectangle, also where
-    causal."""
+    """Counted in one call, 2 per multiply-add; of a fused causal kernel the half that it needs."""
     exps: int | None = None
     """Exponentials counted in one call."""
     bytes_moved: int | None = None
@@ -57,6 +56,7 @@ class CostCell(Frozen):
     ceilings measured in the same trial, one after another."""
     state_bytes: int | None = None
     """What decoding keeps, measured from its tensors."""
+    reference_state_bytes: int | None = None
     kernels: list[str] = Field(default_factory=list)
     """The attention kernels that really ran."""
     flags: list[str] = Field(default_factory=list)
@@ -84,7 +84,7 @@ class Crossover(Frozen):
     mode: Mode
     causal: bool
     below: int | None = None
-    """The longest length measured at which the method is not yet shown to be better."""
+    """The longest length measured at which the reference is better."""
     above: int | None = None
     """The shortest length measured from which on the method is better at every longer one."""
     verdict: Literal["crosses", "always", "never"]
@@ -92,7 +92,7 @@ class Crossover(Frozen):
     shortest: int
     longest: int
     undecided: list[int] = Field(default_factory=list)
-    """Lengths at which the samples do not tell which is better."""
+    """Lengths measured at which the samples do not tell which is better."""
 
 
 class CostCurve(Frozen):

@@ -80,7 +80,12 @@ class Bars:
         assert self._current is not None
         if progress.phase != "train":
             self._began = time.monotonic()
-            self._bars.update(self._current, note=progress.phase)
+            self._bars.update(
+                self._current,
+                note=escape(progress.phase),
+                completed=progress.step,
+                total=progress.steps or None,
+            )
             return
         note = f"{progress.phase}, loss {progress.loss:.3f}, {_rate(progress, self._began)}"
         self._bars.update(self._current, completed=progress.step, total=progress.steps, note=note)
@@ -115,10 +120,14 @@ class Lines:
 
     def step(self, progress: Step) -> None:
         now = time.monotonic()
-        if progress.phase != "train" or now - self._last < LINE_EVERY:
+        if not progress.steps or now - self._last < LINE_EVERY:
             return
         assert self._trial is not None
         self._last = now
+        if progress.phase != "train":
+            where = f"{progress.phase}, {progress.step + 1} of {progress.steps}"
+            self._print(f"{escape(_name(self._trial))}: {escape(where)}")
+            return
         left = (now - self._began) / progress.step * (progress.steps - progress.step)
         self._print(
             f"{escape(_name(self._trial))}: step {progress.step} of {progress.steps},"
@@ -149,5 +158,9 @@ def _line(record: Record) -> str:
     name = escape(f"{identity.task} {identity.method} seed {identity.seed}")
     if record.status != "completed":
         return f"{name}: [yellow]{record.status}[/]. {escape(record.reason)}"
+    if record.curve is not None:
+        cells = record.curve.cells
+        done = sum(cell.status == "completed" for cell in cells)
+        return f"{name}: {done} of {len(cells)} cells in {record.provenance.seconds:.1f} s"
     metric = record.metrics[0]
     return f"{name}: {metric.name} {metric.value:.3f} in {record.provenance.seconds:.1f} s"

@@ -16,6 +16,7 @@ from bench.memory import PeakMemory
 from bench.registry import Registry, load_registry
 from results.store import Store
 from tasks.api import LoadRequest
+from tasks.sweep import CostTask
 
 
 def doctor_command(
@@ -70,6 +71,8 @@ def _sources(registry: Registry) -> dict[str, str]:
     found = {}
     for name, entry in sorted(registry.tasks.items()):
         task = entry.value
+        if isinstance(task, CostTask):
+            continue
         for source in task.sources:
             if source.name == "release":
                 found[f"{name} release"] = "give the folder with --source"

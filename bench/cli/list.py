@@ -15,7 +15,9 @@ from bench.errors import UsageError, nearest
 from bench.machine import resolve_device
 from bench.registry import Registry, load_registry
 from bench.selector import describe
+from bench.settings import AnyPreset
 from methods.api import Capabilities, Method
+from tasks.sweep import CostPreset
 
 Row = Mapping[str, str]
 
@@ -168,11 +170,25 @@ def _presets(registry: Registry) -> list[Row]:
             "task": name,
             "preset": preset.name,
             "source": preset.source,
-            "length": str(preset.max_time),
-            "model": f"{preset.model.num_layers} x {preset.model.d_model}",
-            "steps": f"{preset.training.steps} x {preset.training.batch_size}",
+            **_protocol(preset),
             "note": preset.note,
         }
         for name, entry in sorted(registry.tasks.items())
         for preset in entry.value.presets
     ]
+
+
+def _protocol(preset: AnyPreset) -> Row:
+    if isinstance(preset, CostPreset):
+        sweep = preset.sweep
+        return {
+            "length": ", ".join(map(str, sweep.all_lengths)),
+            "sizes": f"{sweep.level}, {sweep.batch} x {sweep.num_heads} x {sweep.head_dim}",
+            "modes": sweep.modes.replace(",", ", "),
+            "time": f"{sweep.total_seconds:g} s a trial, {sweep.cell_seconds:g} s a cell",
+        }
+    return {
+        "length": str(preset.max_time),
+        "model": f"{preset.model.num_layers} x {preset.model.d_model}",
+        "steps": f"{preset.training.steps} x {preset.training.batch_size}",
+    }

@@ -1,7 +1,7 @@
 """What `run` and `plan` share: the options that choose trials, and the plan made from them."""
 
 import importlib.util
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +14,7 @@ from bench.registry import Entry, Registry, is_locator, load_locator, load_regis
 from bench.selector import parse_pairs, parse_selector, resolve_options
 from methods.api import Method
 from tasks.api import LoadRequest, Preset, TrainedTask
+from tasks.sweep import CostTask
 
 Several = Parameter(consume_multiple=True, negative=())
 
@@ -40,7 +41,8 @@ class Selection:
     compile: bool = False
     """Compile the model with torch.compile."""
     controls: bool = True
-    """Also run the floors (no-mixing, constant, random) and the ceiling (softmax)."""
+    """Also run the floors (no-mixing, constant, random) and the ceiling (softmax), but not where
+    cost is measured: there every trial has its reference."""
     set: Annotated[tuple[str, ...], Several] = field(default=())
     """key=value pairs that change the preset, such as steps=500 learning_rate=0.001."""
 
@@ -69,7 +71,12 @@ def plan_selection(selection: Selection, cache: Path | None) -> Plan:
         return source.missing(LoadRequest(data=preset.data, path=path, cache=cache))
 
     return make_plan(
-        request, Surroundings(is_installed=is_installed, source_problem=source_problem)
+        request,
+        Surroundings(
+            is_installed=is_installed,
+            source_problem=source_problem,
+            find_method=lambda text: find_method(text, registry),
+        ),
     )
 
 
@@ -111,7 +118,7 @@ def _methods(selection: Selection, registry: Registry) -> tuple[ChosenMethod, ..
             )
     if selection.controls:
         chosen += [
-            find_method(name, registry)
+            replace(find_method(name, registry), is_control=True)
             for name, entry in registry.methods.items()
             if _is_control(entry.value) and name not in locators
         ]
@@ -123,8 +130,8 @@ def _is_control(method: Method) -> bool:
     return method.role != "method" and method.same_as is None
 
 
-def _tasks(selection: Selection, registry: Registry) -> tuple[Entry[TrainedTask], ...]:
-    found: dict[str, Entry[TrainedTask]] = {}
+def _tasks(selection: Selection, registry: Registry) -> tuple[Entry[TrainedTask | CostTask], ...]:
+    found: dict[str, Entry[TrainedTask | CostTask]] = {}
     for name in selection.task:
         entries = [load_locator(name, "TASK")] if is_locator(name) else registry.tasks_named(name)
         found |= {entry.value.name: entry for entry in entries}

@@ -30,6 +30,8 @@ SPIN_COUNT = "1000"
 """How long an OpenMP thread spins at a barrier before it sleeps. The default spins on while another
 process has the core: one busy neighbour made a trial of 6 s last over 60 s, against 14 s with this
 value, which costs some 20 % on a quiet machine."""
+SILENT = "99"
+"""Above every level that torch's profiler logs at."""
 LOG_TAIL = 400
 """Characters of a crashed trial's last output that go into its record."""
 
@@ -55,6 +57,8 @@ class LocalExecutor:
         self._context = multiprocessing.get_context("forkserver")
         # Read when the fork server loads OpenMP; the user's own value goes first.
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+        # Else torch's profiler tells of every start and stop, where a crash leaves its last words.
+        os.environ.setdefault("KINETO_LOG_LEVEL", SILENT)
         self._context.set_forkserver_preload(["bench.executors.preload"])
         self._running: ForkServerProcess | None = None
 

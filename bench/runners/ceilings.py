@@ -1,0 +1,65 @@
+"""What this machine reaches at best: matrix product, copy and exponential, in a trial's dtype."""
+
+from collections.abc import Callable
+from statistics import median
+
+import torch
+
+from bench.runners.samples import Stopwatch, take_turns, warm_up
+from results.curve import Ceilings
+
+SAMPLES = 9
+_MATRIX = {"cpu": 1024, "cuda": 8192}
+_COPIED_BYTES = {"cpu": 2**26, "cuda": 2**30}
+"""Beyond any cache."""
+_EXPONENTS = {"cpu": 2**16, "cuda": 2**26}
+"""On a CPU within L2, where a method in chunks would take its exponentials."""
+
+
+def measure_ceilings(dtype: str, device: str, stopwatch: Stopwatch) -> Ceilings:
+    """Each the best of some samples; a second or two on a CPU."""
+    kind = device.split(":")[0]
+    of_type: torch.dtype = getattr(torch, dtype)
+
+    def normal(*shape: int) -> torch.Tensor:
+        generator = torch.Generator(device).manual_seed(0)
+        return torch.randn(shape, generator=generator, device=device, dtype=of_type)
+
+    n = _MATRIX[kind]
+    left, right, product = normal(n, n), normal(n, n), normal(n, n)
+    source = normal(_COPIED_BYTES[kind] // of_type.itemsize)
+    target = torch.empty_like(source)
+    exponents = normal(_EXPONENTS[kind])
+    powers = torch.empty_like(exponents)
+    rates = [
+        _rate(work, call, stopwatch)
+        for work, call in (
+            (2 * n**3, lambda: torch.mm(left, right, out=product)),
+            (2 * source.nbytes, lambda: target.copy_(source)),
+            (exponents.numel(), lambda: torch.exp(exponents, out=powers)),
+        )
+    ]
+    (product_best, product_median), (copy_best, copy_median), (exp_best, exp_median) = rates
+    return Ceilings(
+        matrix_product=product_best,
+        memory_copy=copy_best,
+        exp=exp_best,
+        matrix_product_median=product_median,
+        memory_copy_median=copy_median,
+        exp_median=exp_median,
+    )
+
+
+def roofline(ceilings: Ceilings, *, flops: int, exps: int, least_bytes: int) -> float:
+    """Seconds at these ceilings, one after another: nothing overlaps."""
+    return (
+        flops / ceilings.matrix_product + exps / ceilings.exp + least_bytes / ceilings.memory_copy
+    )
+
+
+def _rate(work: int, call: Callable[[], object], stopwatch: Stopwatch) -> tuple[float, float]:
+    """Work a second: the best and the median."""
+    with torch.no_grad():
+        warm_up(call, stopwatch, seconds=1.0)
+        (seconds,) = take_turns([call], stopwatch, least=SAMPLES, most=SAMPLES, seconds=0.0)
+    return work / min(seconds), work / median(seconds)

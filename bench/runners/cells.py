@@ -1,0 +1,268 @@
+"""Measures one cell of a cost curve: the method, and its reference in turn with it.
+
+Nothing is begun that would, by what shorter lengths took, outlast its time or exceed the memory;
+what goes wrong all the same is the cell's status with a reason.
+"""
+
+import gc
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+from bench.memory import is_out_of_memory
+from bench.runners.clocks import ReadClock, clock_flags
+from bench.runners.counting import count
+from bench.runners.footprint import Scales, allocated_bytes
+from bench.runners.forecast import History, Known
+from bench.runners.samples import Call, Stopwatch, is_noisy, take_turns, warm_up
+from bench.runners.workloads import Conditions, Contestant, Place, Workload, build_workload
+from methods.api import MissingDependencyError, UnsupportedError
+from methods.core.testing import MISTAKES
+from results.curve import Ceilings, CellStatus, CostCell
+
+R = TypeVar("R")
+
+EXTRA_CALLS = 8
+"""Calls of one cell that are no samples: to build, count, weigh and warm up."""
+MEMORY_SHARE = 0.8
+"""Of the free memory, what a forecast may fill."""
+
+
+class Refusal(NamedTuple):
+    """Why something was not measured."""
+
+    status: CellStatus
+    reason: str
+
+
+@dataclass(slots=True)
+class Entrant:
+    """The method or its reference, and what is known of it so far."""
+
+    contestant: Contestant
+    histories: dict[tuple[str, bool], History] = field(default_factory=lambda: defaultdict(History))
+    stopped: dict[tuple[str, bool], Refusal] = field(default_factory=dict)
+    """Where longer lengths are hopeless."""
+
+
+class Ready(NamedTuple):
+    """An entrant built for one place and called once."""
+
+    workload: Workload
+    known: Known
+
+
+@dataclass(slots=True, kw_only=True)
+class Equipment:
+    """What a trial measures with."""
+
+    conditions: Conditions
+    stopwatch: Stopwatch
+    scales: Scales
+    clock: ReadClock
+    ceilings: Ceilings
+    memory_bytes: int
+    """Free when the trial began."""
+    deadline: float
+    """When the trial's time is spent, by the monotonic clock."""
+
+
+def measure_cell(
+    place: Place,
+    method: Entrant,
+    reference: Entrant | Refusal,
+    tools: Equipment,
+    *,
+    probe: bool = False,
+) -> CostCell:
+    """The cell, whatever becomes of the call."""
+    started = time.monotonic()
+    ready = _prepare(place, method, tools, taken=None)
+    if isinstance(ready, Refusal):
+        return CostCell(**place._asdict(), probe=probe, **ready._asdict())
+    other = reference
+    if isinstance(other, Entrant):
+        other_ready = _prepare(place, other, tools, taken=ready.known)
+    else:
+        other_ready = other
+    measured = _attempt(lambda: _measure(place, method, ready, other_ready, tools, started))
+    if isinstance(measured, Refusal):
+        _stop(method, place, measured)
+        return CostCell(**place._asdict(), probe=probe, **measured._asdict())
+    return measured.model_copy(update={"probe": probe})
+
+
+def _prepare(
+    place: Place, entrant: Entrant, tools: Equipment, *, taken: Known | None
+) -> Ready | Refusal:
+    """Built and called once, or why not. `taken`: what stands beside it in the same cell."""
+    column = place.mode, place.causal
+    history = entrant.histories[column]
+    if column in entrant.stopped:
+        return entrant.stopped[column]
+    for length in history.pilots(place.length):
+        pilot = _pilot(place._replace(length=length), entrant, tools)
+        if isinstance(pilot, Refusal) and pilot.status in ("timed-out", "out-of-memory"):
+            return pilot
+    found = _foreseen(history.expect(place.length), tools, taken) or _called(place, entrant, tools)
+    if isinstance(found, Ready):
+        found = _foreseen(found.known, tools, taken) or found
+    if isinstance(found, Refusal) and taken is None:
+        _stop(entrant, place, found)
+    return found
+
+
+def _pilot(place: Place, entrant: Entrant, tools: Equipment) -> Ready | Refusal:
+    """A length that was not asked for, called once: longer ones are judged by it."""
+    refusal = _foreseen(entrant.histories[place.mode, place.causal].expect(place.length), tools)
+    found = refusal or _called(place, entrant, tools)
+    if isinstance(found, Refusal):
+        _stop(entrant, place, found)
+    return found
+
+
+def _foreseen(known: Known | None, tools: Equipment, taken: Known | None = None) -> Refusal | None:
+    """Why it is not begun, or not gone on with."""
+    sweep = tools.conditions.sweep
+    left = tools.deadline - time.monotonic()
+    if left <= 0:
+        return Refusal(
+            "timed-out",
+            f"The {sweep.total_seconds:g} s of the whole trial (total_seconds) were spent.",
+        )
+    if known is None:
+        return None
+    beside = taken or Known(known.length, 0.0, 0.0, 0)
+    room = MEMORY_SHARE * tools.memory_bytes
+    if known.bytes + beside.bytes > room:
+        return Refusal(
+            "out-of-memory",
+            f"{known.length} tokens would take about {_gib(known.bytes)} by what shorter ones took,"
+            f" and {_gib(max(0.0, room - beside.bytes))} may be filled here.",
+        )
+    calls = sweep.min_samples + EXTRA_CALLS
+    seconds = sum(k.setup_seconds + calls * k.call_seconds for k in (known, beside))
+    if seconds > min(sweep.cell_seconds, left):
+        limit = "cell_seconds" if sweep.cell_seconds <= left else "what is left of total_seconds"
+        return Refusal(
+            "timed-out",
+            f"At {known.length} tokens a call takes about {known.call_seconds:.2g} s and {calls}"
+            f" calls are needed: more than {min(sweep.cell_seconds, left):.3g} s, {limit}.",
+        )
+    return None
+
+
+def _called(place: Place, entrant: Entrant, tools: Equipment) -> Ready | Refusal:
+    return _attempt(lambda: _first_call(place, entrant, tools))
+
+
+def _first_call(place: Place, entrant: Entrant, tools: Equipment) -> Ready:
+    """Build and call: more than once where there is time, since the first may hold what is done
+    once only and any may be held up."""
+    sweep = tools.conditions.sweep
+    started = time.monotonic()
+    workload = build_workload(entrant.contestant, place, tools.conditions)
+    setup = time.monotonic() - started
+    calls = sweep.min_samples + EXTRA_CALLS
+    seconds = [tools.stopwatch.seconds(workload.call)]
+    while len(seconds) < 2 or min(seconds) * calls > sweep.cell_seconds / 2:
+        if sum(seconds) + min(seconds) > sweep.cell_seconds / 4:
+            break
+        seconds.append(tools.stopwatch.seconds(workload.call))
+    allocated = 0
+    if min(seconds) * calls < sweep.cell_seconds:
+        allocated = allocated_bytes(workload.call, tools.conditions.device)
+    known = Known(place.length, setup, min(seconds), workload.given_bytes + allocated)
+    entrant.histories[place.mode, place.causal].add(known)
+    return Ready(workload, known)
+
+
+def _stop(entrant: Entrant, place: Place, refusal: Refusal) -> None:
+    """What ran out stays so at every longer length."""
+    if refusal.status in ("timed-out", "out-of-memory"):
+        entrant.stopped[place.mode, place.causal] = refusal
+
+
+def _attempt(fn: Callable[[], R]) -> R | Refusal:
+    """What `fn` returns, or why it did not."""
+    try:
+        return fn()
+    except MissingDependencyError as error:
+        return Refusal("unavailable", str(error))
+    except (UnsupportedError, ValueError) as error:
+        return Refusal("unsupported", str(error))
+    except (*MISTAKES, MemoryError, OSError) as error:
+        if not is_out_of_memory(error):
+            return Refusal("crashed", f"{type(error).__name__}: {_first_line(error)}")
+        reason = f"The memory ran out: {_first_line(error)}"
+    gc.collect()
+    return Refusal("out-of-memory", reason)
+
+
+def _measure(
+    place: Place,
+    method: Entrant,
+    ready: Ready,
+    other: Ready | Refusal,
+    tools: Equipment,
+    started: float,
+) -> CostCell:
+    workload, sweep = ready.workload, tools.conditions.sweep
+    counted = count(workload, ready.known.call_seconds, place, method.contestant, tools.conditions)
+    weight = tools.scales.weigh(workload.call)
+    of_reference: dict[str, Any] = {}
+    calls = [workload.call]
+    if isinstance(other, Ready):
+        calls.append(other.workload.call)
+        other_weight = tools.scales.weigh(other.workload.call)
+        of_reference = {
+            "reference_peak_bytes": other_weight.peak_bytes,
+            "reference_allocated_bytes": other_weight.allocated_bytes,
+            "reference_state_bytes": other.workload.state_bytes,
+        }
+    samples, flags = _timed(calls, tools, sweep.cell_seconds - (time.monotonic() - started))
+    return CostCell(
+        **place._asdict(),
+        status="completed",
+        seconds=samples[0],
+        reference_seconds=samples[1] if len(samples) > 1 else [],
+        reference_reason=other.reason if isinstance(other, Refusal) else "",
+        peak_bytes=weight.peak_bytes,
+        allocated_bytes=weight.allocated_bytes,
+        **of_reference,
+        flops=counted.flops,
+        exps=counted.exps,
+        bytes_moved=counted.bytes_moved,
+        counts_reason=counted.reason,
+        least_bytes=counted.least_bytes,
+        limit_seconds=counted.limit(tools.ceilings),
+        state_bytes=workload.state_bytes,
+        kernels=list(counted.kernels),
+        flags=flags,
+    )
+
+
+def _timed(
+    calls: list[Call], tools: Equipment, seconds: float
+) -> tuple[list[list[float]], list[str]]:
+    """The samples of each call, and what makes them doubtful."""
+    sweep = tools.conditions.sweep
+    deadline = time.monotonic() + seconds
+    for call in calls:
+        warm_up(call, tools.stopwatch, max(0.0, seconds / 4))
+    before = tools.clock()
+    left = deadline - time.monotonic()
+    samples = take_turns(
+        calls, tools.stopwatch, least=sweep.min_samples, most=sweep.max_samples, seconds=left
+    )
+    return samples, clock_flags(before, tools.clock()) + ["noisy"] * any(map(is_noisy, samples))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or ["no message"])[0]
+
+
+def _gib(num_bytes: float) -> str:
+    return f"{num_bytes / 2**30:.3g} GiB"

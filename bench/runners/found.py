@@ -1,0 +1,21 @@
+"""What a trial has measured so far: on failure, what there is goes into the record."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from results.curve import CostCurve
+from results.record import DataCard, Measured, Status, Training
+
+
+@dataclass(slots=True, kw_only=True)
+class Found:
+    """Filled in by a runner as it goes on."""
+
+    status: Status = "completed"
+    reason: str = ""
+    metrics: list[Measured] = field(default_factory=list)
+    training: Training | None = None
+    cost: dict[str, Any] = field(default_factory=dict)
+    """Fields of `results.record.Cost`."""
+    curve: CostCurve | None = None
+    data: DataCard | None = None
