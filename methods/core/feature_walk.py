@@ -56,18 +56,20 @@ class Walk:
         self._mask: Tensor | None = None
 
     def causal(
-        self, sums: Tensor, log_scale: Tensor, o: Tensor, inverse: Tensor
-    ) -> tuple[list[Stretch], list[Tensor], Tensor]:
+        self, sums: Tensor, log_scale: Tensor, o: Tensor, inverse: Tensor, *, keep: bool
+    ) -> tuple[Tensor, list[Stretch], list[Tensor]]:
         """Fills `o` and `inverse` (1 / normaliser; 0: collapsed); advances `sums` in place.
 
-        Returns the stretches, the sums at the start of each segment and the last log_scale.
+        Returns the last log_scale and, if `keep`, what the backward pass needs: the stretches and
+        the sums at the start of each segment.
         """
         stretches: list[Stretch] = []
         kept: list[Tensor] = []
         for stretch, keys in self._key_stretches(log_scale):
-            if len(stretches) % SEGMENT == 0:
+            if keep and len(stretches) % SEGMENT == 0:
                 kept.append(sums.clone())
-            stretches.append(stretch)
+            if keep:
+                stretches.append(stretch)
             _scale(sums, stretch.enter)
             queries = self._source.query_features(stretch.time)
             v = self._values(stretch.time)
@@ -77,7 +79,8 @@ class Walk:
             self._divide(top, o[:, :, stretch.time], inverse[:, :, stretch.time])
             sums.baddbmm_(keys.mT, v)
             _scale(sums, stretch.leave)
-        return stretches, kept, stretches[-1].log_scale
+            log_scale = stretch.log_scale
+        return log_scale, stretches, kept
 
     def absorb(self, sums: Tensor, log_scale: Tensor) -> Tensor:
         """Adds all keys to `sums` in place; returns their log_scale."""

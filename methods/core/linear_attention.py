@@ -205,10 +205,14 @@ class _Walk(torch.autograd.Function):
         for heads in _groups(k, features):
             walk = _make_walk(make, hidden, v, tensors, None, heads)
             if causal:
-                stretches, kept, scale[heads] = walk.causal(
-                    after[heads], scale[heads], o[heads], inverse[heads]
+                scale[heads], *notes = walk.causal(
+                    after[heads],
+                    scale[heads],
+                    o[heads],
+                    inverse[heads],
+                    keep=any(ctx.needs_input_grad),
                 )
-                ctx.notes.append((stretches, kept))
+                ctx.notes.append(notes)
             else:
                 scale[heads] = walk.absorb(after[heads], scale[heads])
                 walk.read(after[heads], o[heads], inverse[heads])

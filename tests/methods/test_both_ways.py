@@ -1,3 +1,5 @@
+"""A causal mixer read in both directions, and what is padded."""
+
 import torch
 
 from methods.core.both_ways import both_ways, one_way
