@@ -24,13 +24,17 @@ def crossover_grids(costs: Costs) -> list[Grid]:
 
 
 def crossover_text(crossover: Crossover) -> str:
-    """`from 640-704`, `always (from 256)`, `never (up to 16384)`."""
+    """`from 640-704`, `always (from 256)`, `never (up to 16384)`.
+
+    Where even the longest length is undecided, never would be too much said.
+    """
     if crossover.verdict == "always":
         return f"always (from {crossover.shortest})"
     if crossover.verdict == "never":
-        return f"never (up to {crossover.longest})"
+        word = "not clear" if crossover.longest in crossover.undecided else "never"
+        return f"{word} (up to {crossover.longest})"
     if crossover.below is None:
-        return f"from {crossover.above}"
+        return f"from {crossover.above} or less"
     return f"from {crossover.below}-{crossover.above}"
 
 
@@ -70,10 +74,12 @@ def _grid(setting: Setting, curves: Sequence[Curve]) -> Grid:
             if any(each.quantity == quantity for each in curve.crossovers)
         ]
         sections.append(Section(title=title, rows=tuple(rows)))
+    reference = setting.reference
     notes.general += [
-        f"from a-b: at b and at every longer length measured it is better than"
-        f" {setting.reference} in {setting.around.dtype}, at a that is not yet shown.",
-        "always and never speak of the lengths measured alone; those are in brackets.",
+        f"from a-b: at a {reference} in {setting.around.dtype} is better, at b and at every longer"
+        " length measured the method is. always and never speak of the lengths measured alone.",
+        "in time: by the interval of the median ratio of samples taken in turn. in memory: by what"
+        " a call allocates at its peak, and when decoding by the state besides.",
     ]
     return Grid(
         title=f"From which length better than {setting.reference}: {setting_title(setting)}",

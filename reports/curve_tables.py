@@ -5,6 +5,7 @@ reference, peak memory, and the share of the machine's limit.
 """
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -24,6 +25,7 @@ SHORT: Final = {
     "crashed": "crashed",
 }
 """Statuses as they fit a narrow column; the note beside each says it in full."""
+_NUMBERS: Final = re.compile(r"\d[\d.]*")
 NOTHING: Final = Entry(text="-", emphasis="faint")
 
 
@@ -37,6 +39,14 @@ class _Table:
     lengths: tuple[int, ...]
     curves: tuple[Curve, ...]
     notes: Notes = field(default_factory=Notes)
+    reasons: dict[str, list[str]] = field(default_factory=dict)
+    """By what they say without their numbers."""
+
+    def number(self, reason: str) -> str:
+        """The note of a reason. Those that differ in numbers alone have the first one's."""
+        alike = self.reasons.setdefault(_NUMBERS.sub("#", reason), [])
+        alike.append(reason)
+        return self.notes.number(alike[0])
 
     def point(self, curve: Curve, length: int) -> Point | None:
         return curve.points.get(Place(self.mode, self.causal, length))
@@ -75,7 +85,9 @@ def _grid(costs: Costs, setting: Setting, mode: Mode, causal: bool, *, first: bo
     everyone = costs.curves[setting]
     lengths, curves, left_out = _who_and_where(everyone, mode, causal)
     table = _Table(setting, mode, causal, lengths, curves)
-    sections = [_times(table), _speedups(table), _memory(table), _shares(table)]
+    sections = [_times(table), _speedups(table), _memory(table)]
+    sections += [_states(table)] if mode == "decode" else []
+    sections.append(_shares(table))
     for curve, why in left_out:
         table.notes.general.append(f"Without a row: {curve.contender.label}, {why}")
     _explain(costs, table, first=first)
@@ -122,14 +134,19 @@ def _times(table: _Table) -> Section:
             return Entry(text=NOT_RUN, emphasis="faint")
         cell = point.cell
         if point.seconds is None:
-            ref = table.notes.number(f"{cell.status}: {cell.reason or 'no reason was recorded'}")
+            ref = table.number(f"{cell.status}: {cell.reason or 'no reason was recorded'}")
             return Entry(text=SHORT.get(cell.status, cell.status), emphasis="faint", refs=(ref,))
         refs = tuple(table.notes.number(f"{flag}.".replace("..", ".")) for flag in point.flags)
         return Entry(text=with_spread(point.seconds, scale), refs=refs)
 
     rows = [table.row(curve, entry, _remark(curve)) for curve in table.curves]
-    rows += _reference_row(table, scale)
-    return Section(title=unit, rows=tuple(rows))
+    reference = _reference_row(table, _reference_seconds, lambda value: digits(value * scale))
+    if reference:
+        table.notes.general.append(
+            f"{table.setting.reference} was measured beside each of the others: the middle one of"
+            " its medians and of its sizes."
+        )
+    return Section(title=unit, rows=(*rows, *reference))
 
 
 def _unit(table: _Table) -> tuple[str, float]:
@@ -144,7 +161,9 @@ def _remark(curve: Curve) -> str:
     return f"same as {curve.contender.same_as}" if curve.contender.same_as else ""
 
 
-def _reference_row(table: _Table, scale: float) -> list[tuple[Entry, ...]]:
+def _reference_row(
+    table: _Table, of: Callable[[Point], float | None], show: Callable[[float], str]
+) -> list[tuple[Entry, ...]]:
     """The reference as it was measured beside the others, where it has no curve of its own."""
     name = table.setting.reference
     if any(curve.contender.method == name for curve in table.curves):
@@ -152,15 +171,14 @@ def _reference_row(table: _Table, scale: float) -> list[tuple[Entry, ...]]:
     found = []
     for length in table.lengths:
         points = [table.point(curve, length) for curve in table.curves]
-        times = sorted(p.reference.mean for p in points if p and p.reference)
-        text = digits(times[len(times) // 2] * scale) if times else ""
-        found.append(Entry(text=text) if times else NOTHING)
-    if all(entry is NOTHING for entry in found):
-        return []
-    table.notes.general.append(
-        f"{name} was measured beside each of the others: the middle one of its medians."
-    )
-    return [(Entry(text=plain(f"{name} (reference)", 60)), *found)]
+        values = sorted(value for x in points if x and (value := of(x)) is not None)
+        found.append(Entry(text=show(values[len(values) // 2])) if values else NOTHING)
+    label = Entry(text=plain(f"{name} (reference)", 60))
+    return [] if all(entry is NOTHING for entry in found) else [(label, *found)]
+
+
+def _reference_seconds(point: Point) -> float | None:
+    return point.reference.mean if point.reference else None
 
 
 def _speedups(table: _Table) -> Section:
@@ -182,7 +200,9 @@ def _speedups(table: _Table) -> Section:
     def entry(curve: Curve, length: int) -> Entry:
         point = table.point(curve, length)
         if point is None or point.ratio is None:
-            return NOTHING
+            why = point.cell.reference_reason if point and point.seconds else ""
+            refs = (table.number(f"{table.setting.reference}: {why}"),) if why else ()
+            return Entry(text="-", emphasis="faint", refs=refs) if refs else NOTHING
         mark = marks.get((curve.contender.label, length), "")
         return Entry(text=digits(point.ratio.mean), emphasis=mark)
 
@@ -191,22 +211,53 @@ def _speedups(table: _Table) -> Section:
 
 
 def _memory(table: _Table) -> Section:
+    return _sizes(
+        table,
+        "peak memory of a call",
+        lambda point: point.peak_bytes,
+        lambda point: point.cell.reference_peak_bytes,
+    )
+
+
+def _states(table: _Table) -> Section:
+    return _sizes(
+        table,
+        "state kept from token to token",
+        lambda point: point.cell.state_bytes,
+        lambda point: point.cell.reference_state_bytes,
+    )
+
+
+def _sizes(
+    table: _Table,
+    title: str,
+    mine: Callable[[Point], int | None],
+    other: Callable[[Point], int | None],
+) -> Section:
     def entry(curve: Curve, length: int) -> Entry:
         point = table.point(curve, length)
-        return (
-            NOTHING if not point or point.peak_bytes is None else Entry(text=size(point.peak_bytes))
-        )
+        value = mine(point) if point else None
+        return NOTHING if value is None else Entry(text=size(value))
 
-    return _section(table, "peak memory", entry)
+    section = _section(table, title, entry)
+    rows = (*section.rows, *_reference_row(table, other, size))
+    return Section(title=title, rows=rows if section.rows else ())
 
 
 def _shares(table: _Table) -> Section:
+    blind: dict[str, None] = {}
+
     def entry(curve: Curve, length: int) -> Entry:
         point = table.point(curve, length)
         share = point.share_of_limit if point else None
+        if point and point.seconds and share is None and point.cell.counts_reason:
+            blind[f"{curve.contender.label} ({point.cell.counts_reason})"] = None
         return NOTHING if share is None else Entry(text=percent(share))
 
-    return _section(table, "% of the machine's limit", entry)
+    section = _section(table, "% of the machine's limit", entry)
+    if blind:
+        table.notes.general.append(f"Without a share of the limit: {'; '.join(blind)}.")
+    return section
 
 
 def _section(table: _Table, title: str, entry: Callable[[Curve, int], Entry]) -> Section:
@@ -224,6 +275,8 @@ def _explain(costs: Costs, table: _Table, *, first: bool) -> None:
         general += how_to_read(table.setting, table.curves)
     else:
         general.append("To be read as the first table of this setting.")
+    if any(len(set(alike)) > 1 for alike in table.reasons.values()):
+        general.append("Reasons alike have one note, with the figures of the first.")
     points = [(curve, table.point(curve, n)) for curve in table.curves for n in table.lengths]
     general.append(kernels_note([(c.contender.label, x) for c, x in points if x and x.seconds]))
     general += [f"{c.contender.label}: {remark}" for c in table.curves for remark in c.remarks]
@@ -232,5 +285,5 @@ def _explain(costs: Costs, table: _Table, *, first: bool) -> None:
     }
     if gone:
         general.append(f"Without a curve, for reasons told further below: {', '.join(gone)}.")
-    if any(curve.dirty for curve in table.curves):
+    if first and any(curve.dirty for curve in table.curves):
         general.append("Some records were made with uncommitted changes in the code.")

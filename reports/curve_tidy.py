@@ -20,6 +20,7 @@ _COUNTS: Final = (
     ("least_bytes", "B"),
     ("limit_seconds", "s"),
     ("state_bytes", "B"),
+    ("reference_state_bytes", "B"),
 )
 
 

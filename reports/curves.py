@@ -215,9 +215,13 @@ def _point(cells: Sequence[CostCell]) -> Point:
     completed = [cell for cell in cells if cell.status == "completed"]
     shown = (completed or [*cells])[0]
     own = [sample for cell in completed for sample in cell.seconds]
-    beside = [cell for cell in completed if cell.reference_seconds]
-    theirs = [sample for cell in beside for sample in cell.reference_seconds]
-    paired = [sample for cell in beside for sample in cell.seconds]
+    theirs = [sample for cell in completed for sample in cell.reference_seconds]
+    # A sample stands at the place of its partner; the longer of two lists ends without.
+    pairs = [
+        pair
+        for cell in completed
+        for pair in zip(cell.reference_seconds, cell.seconds, strict=False)
+    ]
     flags = [flag for cell in completed for flag in cell.flags]
     if completed and len(completed) < len(cells):
         gone = next(cell for cell in cells if cell.status != "completed")
@@ -226,7 +230,7 @@ def _point(cells: Sequence[CostCell]) -> Point:
     return Point(
         cell=shown,
         seconds=median(own) if own else None,
-        ratio=ratio(theirs, paired) if theirs and paired else None,
+        ratio=ratio([a for a, _ in pairs], [b for _, b in pairs]) if pairs else None,
         reference=median(theirs) if theirs else None,
         num_samples=len(own),
         peak_bytes=max((c.peak_bytes for c in completed if c.peak_bytes is not None), default=None),

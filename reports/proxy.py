@@ -55,7 +55,11 @@ class Fit:
     median_error: float
     """Median of |predicted - measured| / measured."""
     rank_correlation: float
-    """Spearman's."""
+    """Spearman's, of the fit on all cells; not a number where its prediction does not vary.
+
+    Of one count it does not depend on the fit. Predictions for methods left out would not do: those
+    of a constant go up when a fast method is left out, and so rank against the times.
+    """
     log_r2: float
     """1 - residual over total sum of squares of log time; below 0: worse than the mean."""
     errors: Mapping[str, float]
@@ -94,16 +98,17 @@ def _fit(cells: Sequence[Timed], model: Model, overhead: bool) -> Fit:
         predicted[held] = work[held] @ _coefficients(work[~held], seconds[~held])
     predicted = np.maximum(predicted, _SHORTEST)
     errors = np.abs(predicted - seconds) / seconds
-    everything = iter(_coefficients(work, seconds))
+    coefficients = _coefficients(work, seconds)
+    shares = iter(coefficients.tolist())
     has_flops, has_bytes = model != "bytes moved", model != "operations"
     return Fit(
         model=model,
         overhead=overhead,
-        seconds_per_flop=float(next(everything)) if has_flops else None,
-        seconds_per_byte=float(next(everything)) if has_bytes else None,
-        seconds_per_call=float(next(everything)) if overhead else None,
+        seconds_per_flop=next(shares) if has_flops else None,
+        seconds_per_byte=next(shares) if has_bytes else None,
+        seconds_per_call=next(shares) if overhead else None,
         median_error=float(np.median(errors)),
-        rank_correlation=_correlation(_ranks(predicted), _ranks(seconds)),
+        rank_correlation=_correlation(_ranks(work @ coefficients), _ranks(seconds)),
         log_r2=_r2(np.log(predicted), np.log(seconds)),
         errors={str(m): float(np.median(errors[owners == m])) for m in np.unique(owners)},
     )

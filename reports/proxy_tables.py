@@ -1,5 +1,6 @@
 """The table and the sentence on what predicts time better, operations or bytes moved."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -76,18 +77,30 @@ def verdict(scope: Scope) -> str:
     better, worse = pair
     wins, methods, p_value = compare_fits(better, worse)
     sure = "" if p_value < 0.05 else ", which may be chance"
-    ranks = better.rank_correlation >= worse.rank_correlation
     name = scope.name.capitalize()
     if better.median_error == worse.median_error:
         return f"{name}: operations and bytes moved predict alike."
+    if not (better.seconds_per_flop or better.seconds_per_byte):
+        return (
+            f"{name}: neither operations nor bytes moved predict better than a constant a call, with"
+            f" a median error of {percent(better.median_error)} %."
+        )
     return (
         f"{name}: {better.model} predict better than {worse.model}, with a median"
         f" error of {percent(better.median_error)} % against {percent(worse.median_error)} %,"
-        f" nearer for {wins} of {methods} methods (sign test p = {p_value:.2g}{sure});"
-        f" by rank correlation {'too' if ranks else 'it is the other way round'}"
-        f" ({better.rank_correlation:.2f} against {worse.rank_correlation:.2f})."
-        f" Both together: {percent(fits['both'].median_error)} %."
+        f" nearer for {wins} of {methods} methods (sign test p = {p_value:.2g}{sure})"
+        f"{_by_rank(better, worse)}. Both together: {percent(fits['both'].median_error)} %."
     )
+
+
+def _by_rank(better: Fit, worse: Fit) -> str:
+    one, other = better.rank_correlation, worse.rank_correlation
+    if math.isnan(one) or math.isnan(other):
+        return ""
+    if f"{one:.2f}" == f"{other:.2f}":
+        return f"; by rank correlation they are alike ({one:.2f})"
+    agrees = "too" if one >= other else "it is the other way round"
+    return f"; by rank correlation {agrees} ({one:.2f} against {other:.2f})"
 
 
 def _words(around: Circumstances) -> tuple[str, ...]:
@@ -121,10 +134,10 @@ def _grid(proxy: Proxy) -> Grid:
     ]
     notes.general += [verdict(scope) for scope in proxy.scopes]
     notes.general += [
-        "Error, rank correlation (Spearman) and R2 of log time are those of methods left out of the"
-        " fit, one after another; the rates on the right are fitted on all cells. Fits minimise"
-        " the squared log of predicted over measured medians; a share that a fit does not use has"
-        " a -. The sentences speak of the fits with a constant.",
+        "Error and R2 of log time are those of methods left out of the fit, one after another; rank"
+        " correlation (Spearman) and the rates on the right are of the fit on all cells. Fits"
+        " minimise the squared log of predicted over measured medians; a share that a fit does not"
+        " use has a -. The sentences speak of the fits with a constant.",
     ]
     if proxy.blind:
         who = ", ".join(f"{name} ({n})" for name, n in sorted(proxy.blind.items()))
@@ -149,7 +162,8 @@ def _grid(proxy: Proxy) -> Grid:
 def _row(fit: Fit) -> tuple[Entry, ...]:
     label = fit.model + (" + constant" if fit.overhead else "")
     r2 = f"{fit.log_r2:.2f}" if fit.log_r2 > -10 else "< -10"
-    numbers = (percent(fit.median_error), f"{fit.rank_correlation:.2f}", r2)
+    rank = "-" if math.isnan(fit.rank_correlation) else f"{fit.rank_correlation:.2f}"
+    numbers = (percent(fit.median_error), rank, r2)
     rates = (_rate(fit.seconds_per_flop), _rate(fit.seconds_per_byte))
     call = digits(1e6 * fit.seconds_per_call) if fit.seconds_per_call else "-"
     return tuple(Entry(text=text) for text in (label, *numbers, *rates, call))

@@ -36,21 +36,14 @@ def median(samples: Sequence[float], level: float = LEVEL) -> Interval:
 
 
 def ratio(over: Sequence[float], under: Sequence[float], level: float = LEVEL) -> Interval:
-    """The median of over/under.
+    """The median of over/under, pair by pair. Raises ValueError where a sample lacks its partner.
 
-    Samples taken in turn are divided pair by pair, so that what slows the machine for a while
-    slows both. Where their numbers differ it is the ratio of the medians, and each median gets
-    half of the error that the level allows.
+    Samples taken in turn are divided by their partners, so that what slows the machine for a while
+    slows both and divides out.
     """
-    if len(over) == len(under):
-        return median([a / b for a, b in zip(over, under, strict=True)], level)
-    top, bottom = (median(each, 1 - (1 - level) / 2) for each in (over, under))
-    return Interval(
-        mean=top.mean / bottom.mean,
-        low=top.low / bottom.high,
-        high=top.high / bottom.low,
-        known=top.known and bottom.known,
-    )
+    if len(over) != len(under):
+        raise ValueError(f"{len(over)} samples cannot be paired with {len(under)}.")
+    return median([a / b for a, b in zip(over, under, strict=True)], level)
 
 
 def quotient(over: Interval, under: Interval) -> Interval:

@@ -113,6 +113,43 @@ def test_a_cell_without_a_time_says_how_it_ended_and_why(status, format):
     assert f"{status}: because of this." in text.replace("-{}-", "--")
 
 
+def test_reasons_that_differ_in_numbers_alone_share_a_note_and_that_is_said():
+    cells = [fake_cell(length=256)]
+    cells += [failed_cell(n, reason=f"At {n} tokens it takes {n / 100} s.") for n in (512, 1024)]
+    text = shown(fake_cost_record("a", cells))
+    assert sections(text, "a")[0][1:] == ["time! \\[1\\]", "time! \\[1\\]"]
+    assert "At 512 tokens it takes 5.12 s." in text
+    assert "with the figures of the first" in text
+
+
+def test_a_cell_without_a_reference_says_why():
+    cells = [fake_cell(length=256), fake_cell(length=512, reference_seconds=[])]
+    cells[1] = cells[1].model_copy(update={"reference_reason": "it would take 31 s."})
+    text = shown(fake_cost_record("a", cells))
+    assert sections(text, "a")[1][1] == "- \\[1\\]"
+    assert "fake-exact: it would take 31 s." in text
+
+
+def test_a_method_that_cannot_be_counted_has_no_share_of_the_limit_and_says_why():
+    blind = [fake_cell(limit_seconds=None, flops=None, counts_reason="blind to a kernel.")]
+    text = shown(fake_cost_record("a"), fake_cost_record("b", blind))
+    assert len(sections(text, "b")) == 3
+    assert "Without a share of the limit: b (blind to a kernel.)." in text
+
+
+def test_decoding_shows_the_state_and_the_references_beside_it():
+    state = {"state_bytes": 2048, "reference_state_bytes": 4096}
+    text = shown(fake_cost_record("a", [fake_cell("decode", **state)]))
+    assert "state kept from token to token" in text
+    assert ["2 KiB"] in sections(text, "a")
+    assert ["4 KiB"] in sections(text, "fake-exact (reference)")
+
+
+def test_samples_beyond_the_references_last_are_not_in_the_ratio():
+    cells = [fake_cell(seconds=[0.001] * 8 + [1.0] * 9, reference_seconds=[0.002] * 8)]
+    assert sections(shown(fake_cost_record("a", cells)), "a")[1] == ["2.00"]
+
+
 def test_a_length_that_one_method_lacks_is_not_run_for_it():
     text = shown(
         fake_cost_record("a", [fake_cell(length=256), fake_cell(length=512)]),
@@ -196,12 +233,23 @@ def test_the_commonest_kernel_stands_last_and_for_all_others():
         ("crosses", {}, "from 640-704"),
         ("always", {}, "always (from 256)"),
         ("never", {}, "never (up to 16384)"),
+        ("crosses", {"below": None}, "from 704 or less"),
     ],
 )
 def test_a_crossover_is_told_with_its_interval(verdict, ends, words):
     record = fake_cost_record("a", crossovers=fake_crossovers(verdict, **ends))
     rows = sections(shown(record, part="crossovers"), "a")
     assert rows == [[words], [words]]
+
+
+def test_a_crossover_is_not_denied_where_the_longest_length_is_undecided():
+    open_end = [
+        each.model_copy(update={"undecided": [8192, 16384]}) for each in fake_crossovers("never")
+    ]
+    record = fake_cost_record("a", crossovers=open_end)
+    text = shown(record, part="crossovers")
+    assert sections(text, "a")[0] == ["not clear (up to 16384) \\[1\\]"]
+    assert "The samples do not tell at 8192, 16384." in text
 
 
 def test_a_crossover_names_reference_and_number_format():

@@ -1,5 +1,7 @@
 """What predicts time: the fit finds the law behind the times, and judges by methods left out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import optimize, stats
@@ -112,6 +114,19 @@ def test_the_rank_correlation_is_spearmans_with_ties():
     assert fits(timed)["operations", False].rank_correlation == pytest.approx(expected)
 
 
+def test_counts_that_say_nothing_have_no_rank_correlation():
+    rng = np.random.default_rng(0)
+    timed = [
+        Timed(method=m, mode="decode", seconds=float(s), flops=int(1e6 / s), bytes_moved=1)
+        for m in "abc"
+        for s in rng.uniform(1, 2, 9)
+    ]
+    # Time falls as operations rise, so the share of the operations is none and all is constant.
+    fit = fits(timed)["operations", True]
+    assert fit.seconds_per_flop == 0.0
+    assert np.isnan(fit.rank_correlation)
+
+
 def test_counts_of_nothing_are_an_error_of_all_and_no_crash():
     timed = [*cells(), Timed(method="z", mode="forward", seconds=1e-4, flops=0, bytes_moved=8)]
     fit = fits(timed)["operations", False]
@@ -166,6 +181,17 @@ def test_the_sentence_follows_from_the_numbers(law, sentence):
     (scope,) = proxy.scopes
     assert sentence in verdict(scope)
     assert "5 of 5 methods (sign test p = 0.062, which may be chance)" in verdict(scope)
+
+
+def test_a_count_that_the_better_fit_does_not_use_is_not_said_to_predict():
+    (proxy,) = proxies(gather(records()))
+    (scope,) = proxy.scopes
+    unused = [
+        replace(fit, seconds_per_flop=0.0, median_error=0.01) if fit.model == "operations" else fit
+        for fit in scope.fits
+    ]
+    words = verdict(replace(scope, fits=tuple(unused)))
+    assert words.startswith("Forward: neither operations nor bytes moved predict better than a con")
 
 
 def test_cells_that_cannot_be_counted_are_left_out_and_told():

@@ -96,9 +96,10 @@ def fake_cells(
     return cells
 
 
-def fake_crossovers(verdict: str = "crosses", **ends: int) -> list[Crossover]:
+def fake_crossovers(verdict: str = "crosses", **ends: int | None) -> list[Crossover]:
     """In both quantities, forward and causal."""
-    ends = {"below": 640, "above": 704} | ends if verdict == "crosses" else ends
+    if verdict == "crosses":
+        ends = {"below": 640, "above": 704, **ends}
     return [
         Crossover(
             quantity=quantity,
