@@ -77,6 +77,17 @@ def test_the_kernels_give_our_outputs_and_our_states_unscaled(time, monkeypatch)
         torch.testing.assert_close(state, due_state, rtol=1e-4, atol=1e-4)
 
 
+def test_keys_padded_anywhere_are_as_good_as_absent_in_linear_attention(monkeypatch):
+    fla.install(monkeypatch)
+    heads = Heads(num_heads=3, head_dim=5, num_kv_heads=3, max_time=64)
+    q, k, v = (_rows(1, 3, 9, width) for width in (5, 5, 4))
+    live = torch.tensor([False, True, True, False, True, False, True, True, False])
+    run = fla_linear_attention.FlaLinearAttention(heads, torch.Generator())
+    o = run(q, k, v, causal=True, key_padding=~live[None])
+    due = run(*(x[:, :, live] for x in (q, k, v)), causal=True)
+    torch.testing.assert_close(o[:, :, live], due)
+
+
 @pytest.mark.parametrize("name", MIXERS)
 def test_a_single_token_goes_through_the_kernel_for_decoding(name, monkeypatch):
     called = fla.install(monkeypatch)
