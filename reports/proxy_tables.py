@@ -82,8 +82,8 @@ def verdict(scope: Scope) -> str:
         return f"{name}: operations and bytes moved predict alike."
     if not (better.seconds_per_flop or better.seconds_per_byte):
         return (
-            f"{name}: neither operations nor bytes moved predict better than a constant a call, with"
-            f" a median error of {percent(better.median_error)} %."
+            f"{name}: neither operations nor bytes moved predict better than a constant a call,"
+            f" with a median error of {percent(better.median_error)} %."
         )
     return (
         f"{name}: {better.model} predict better than {worse.model}, with a median"
