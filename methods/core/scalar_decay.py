@@ -62,7 +62,7 @@ def _one_token(
     """The recurrence itself (arXiv:2405.21060, equation 2), in fewer and smaller operations."""
     shared = v.shape[1] // q.shape[1]
     q, k = q.repeat_interleave(shared, 1), k.repeat_interleave(shared, 1)
-    state = log_a.exp()[..., None] * state + k.mT * v
+    state = torch.addcmul(k.mT * v, log_a.exp()[..., None], state)
     return q @ state, state
 
 
