@@ -69,6 +69,15 @@ def device_kind(device: str) -> str:
     return torch.cuda.get_device_name(device)
 
 
+def compute_capability(device: str) -> tuple[int, int] | None:
+    """What generation a CUDA device is of, as (major, minor); None for a processor."""
+    if device == "cpu":
+        return None
+    import torch
+
+    return torch.cuda.get_device_capability(device)
+
+
 def describe_machine(device: str) -> Machine:
     """The machine as seen from `device`, which `resolve_device` has returned."""
     import torch

@@ -65,6 +65,8 @@ class Surroundings:
     source_problem: Callable[["TrainedTask", str, "Preset"], str | None]
     find_method: Callable[[str], ChosenMethod] = _no_method
     """A method as typed; raises UsageError."""
+    compute_capability: Callable[[str], tuple[int, int] | None] = lambda _: None
+    """A device's, as (major, minor); None where it is no GPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +183,7 @@ def _problem(
         is_installed=surroundings.is_installed,
         options=chosen.options,
         head_dim=head_dim(preset),
+        compute_capability=surroundings.compute_capability(request.device),
     )
     if problem is not None:
         return problem

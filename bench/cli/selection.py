@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from bench.errors import UsageError
-from bench.machine import device_kind, resolve_device
+from bench.machine import compute_capability, device_kind, resolve_device
 from bench.plan import RELEASE, ChosenMethod, Plan, Request, Surroundings, make_plan
 from bench.registry import Entry, Registry, is_locator, load_locator, load_registry
 from bench.selector import parse_pairs, parse_selector, resolve_options
@@ -76,6 +76,7 @@ def plan_selection(selection: Selection, cache: Path | None) -> Plan:
             is_installed=is_installed,
             source_problem=source_problem,
             find_method=lambda text: find_method(text, registry),
+            compute_capability=compute_capability,
         ),
     )
 
