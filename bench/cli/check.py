@@ -10,7 +10,7 @@ from rich.markup import escape
 from bench.cli.selection import find_method, is_installed
 from bench.compatibility import method_problem
 from bench.errors import UsageError
-from bench.registry import load_registry
+from bench.registry import Registry, load_registry
 from methods.core.testing import LawResult, check_method
 
 
@@ -47,23 +47,7 @@ def check_command(
     console = Console()
     report: dict[str, list[LawResult] | str] = {}
     for text in methods or tuple(registry.methods):
-        chosen = find_method(text, registry)
-        method = chosen.entry.value
-        problem = method_problem(method, device=device, dtype="float32", is_installed=is_installed)
-        if problem is not None:
-            report[text] = problem.reason
-            continue
-        namesake = registry.method(method.same_as).value if method.same_as else None
-        try:
-            report[text] = check_method(
-                method,
-                options=chosen.options,
-                device=device,
-                namesake=namesake,
-                head_dim=head_dim,
-            )
-        except ValueError as error:
-            raise UsageError(f"{text}: {error}") from error
+        report[text] = _outcome(text, registry, device, head_dim)
         if not json_:
             _show(console, text, report[text])
     if json_:
@@ -72,13 +56,41 @@ def check_command(
     return 1 if broken else 0
 
 
+def _outcome(text: str, registry: Registry, device: str, head_dim: int) -> list[LawResult] | str:
+    """What each law says, or why the method cannot be checked here."""
+    chosen = find_method(text, registry)
+    method = chosen.entry.value
+    problem = method_problem(
+        method,
+        device=device,
+        # The laws compute in float32 where the method does, and else in what it has.
+        dtype=None,
+        is_installed=is_installed,
+        options=chosen.options,
+        head_dim=head_dim,
+    )
+    if problem is not None:
+        return problem.reason
+    namesake = registry.method(method.same_as).value if method.same_as else None
+    try:
+        return check_method(
+            method,
+            options=chosen.options,
+            device=device,
+            namesake=namesake,
+            head_dim=head_dim,
+        )
+    except ValueError as error:
+        raise UsageError(f"{text}: {error}") from error
+
+
 def _failed(laws: list[LawResult]) -> list[LawResult]:
     return [law for law in laws if not law.passed and not law.skipped]
 
 
 def _show(console: Console, name: str, laws: list[LawResult] | str) -> None:
     if isinstance(laws, str):
-        console.print(f"[bold]{escape(name)}[/]: unavailable. {escape(laws)}")
+        console.print(f"[bold]{escape(name)}[/] is not checked here: {escape(laws)}")
         return
     verdict = "[red]breaks the contract[/]" if _failed(laws) else "[green]keeps the contract[/]"
     console.print(f"[bold]{escape(name)}[/] {verdict}")

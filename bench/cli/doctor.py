@@ -60,7 +60,7 @@ def doctor_command(
 
 def _methods(registry: Registry, device: str) -> dict[str, str]:
     problems = {
-        name: method_problem(entry.value, device=device, dtype="float32", is_installed=is_installed)
+        name: method_problem(entry.value, device=device, dtype=None, is_installed=is_installed)
         for name, entry in sorted(registry.methods.items())
     }
     return {name: "available" if p is None else p.reason for name, p in problems.items()}

@@ -28,6 +28,12 @@ def test_a_method_that_breaks_the_contract_is_named_with_the_law():
     assert "NO padding-as-good-as-absent" in done.stdout
 
 
+def test_a_method_that_cannot_be_checked_here_is_told_with_the_reason():
+    done = bench("check", "flash-attention", "--head-dim", "12")
+    assert done.returncode == 0, done.stdout
+    assert "flash-attention is not checked here: " in done.stdout
+
+
 @pytest.mark.parametrize(
     ("what", "word"),
     [("methods", "darkformer"), ("tasks", "lra/pathx"), ("suites", "lra"), ("presets", "nystrom")],
