@@ -9,7 +9,8 @@ import torch
 
 from methods.api import Capabilities, KeyPadding, Method, UnsupportedError
 from methods.core.foreign import foreign_code
-from methods.core.mamba import AnyMamba, MambaWeights, Tokens
+from methods.core.mamba import AnyMamba, MambaWeights
+from methods.core.recurrent_mixer import Dead, Tokens
 
 REPLACES = ("mamba_ssm", "causal_conv1d")
 """Where one of these is installed, transformers takes its kernels."""
@@ -45,8 +46,13 @@ class MambaTransformers(AnyMamba):
         logging.getLogger("transformers.integrations.hub_kernels").setLevel(logging.ERROR)
         self.theirs.load_state_dict(weights.state_dict())
 
-    def mix(self, x: Tokens) -> Tokens:
-        return self.theirs(x)
+    def mix(
+        self, x: Tokens, state: None = None, *, dead: Dead | None = None
+    ) -> tuple[Tokens, None]:
+        """Whole sequences, of which theirs keeps no state."""
+        assert state is None
+        assert dead is None
+        return self.theirs(x), None
 
     @torch.no_grad()
     def prefill(

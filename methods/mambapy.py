@@ -7,7 +7,8 @@ from torch import Tensor
 
 from methods.api import Capabilities, KeyPadding, Method, UnsupportedError
 from methods.core.foreign import foreign_code
-from methods.core.mamba import AnyMamba, MambaWeights, Tokens
+from methods.core.mamba import AnyMamba, MambaWeights
+from methods.core.recurrent_mixer import Dead, Tokens
 
 
 class MambaPy(AnyMamba):
@@ -29,8 +30,13 @@ class MambaPy(AnyMamba):
             self.theirs = MambaBlock(config)
         self.theirs.load_state_dict(weights.state_dict())
 
-    def mix(self, x: Tokens) -> Tokens:
-        return self.theirs(x)
+    def mix(
+        self, x: Tokens, state: None = None, *, dead: Dead | None = None
+    ) -> tuple[Tokens, None]:
+        """Whole sequences, of which theirs keeps no state."""
+        assert state is None
+        assert dead is None
+        return self.theirs(x), None
 
     def prefill(self, x: Tokens, *, key_padding: KeyPadding | None = None) -> tuple[Tokens, Any]:
         """From the state of no token, step by step."""

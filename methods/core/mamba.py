@@ -5,15 +5,13 @@ from abc import abstractmethod
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from methods.api import Heads, KeyPadding, Mixer
-from methods.core.both_ways import both_ways, one_way
-from methods.core.causal_conv import Window, causal_conv
+from methods.api import Heads
+from methods.core.causal_conv import Window, causal_conv, last_inputs
+from methods.core.recurrent_mixer import Dead, RecurrentMixer, Tokens
 from methods.core.selective_scan import Coefficients, Inner, ScanState
-
-Tokens = Float[Tensor, "b t e"]
 
 SMALLEST_STEP, LARGEST_STEP = 1e-3, 1e-1
 """Between these the step sizes lie at first, log-uniformly (arXiv:2312.00752, section 3.6)."""
@@ -81,12 +79,8 @@ class MambaWeights(torch.nn.Module):
         return -self.A_log.to(torch.promote_types(self.A_log.dtype, torch.float32)).exp()
 
 
-class AnyMamba(Mixer):
-    """Sizes, weights and directions; whose code does the rest is open.
-
-    Causal, or bidirectional as the mean of both directions with the same weights. Padded tokens are
-    left out.
-    """
+class AnyMamba(RecurrentMixer):
+    """Sizes, weights and directions; whose code does the rest is open."""
 
     def __init__(
         self,
@@ -101,8 +95,7 @@ class AnyMamba(Mixer):
         dt_rank: int | None = None,
     ) -> None:
         del heads
-        super().__init__()
-        self.causal = causal
+        super().__init__(causal=causal)
         weights = MambaWeights(
             d_model,
             generator,
@@ -116,14 +109,6 @@ class AnyMamba(Mixer):
     @abstractmethod
     def adopt(self, weights: MambaWeights, generator: torch.Generator) -> None:
         """Keep the weights, or hand them to another's module."""
-
-    @abstractmethod
-    def mix(self, x: Tokens) -> Tokens:
-        """The causal outputs of tokens without padding."""
-
-    def forward(self, x: Tokens, *, key_padding: KeyPadding | None = None) -> Tokens:
-        read = one_way if self.causal else both_ways
-        return read(self.mix, x, key_padding)
 
 
 class MambaMixer(AnyMamba):
@@ -139,40 +124,12 @@ class MambaMixer(AnyMamba):
     def scan(self, inputs: ScanInputs, h: ScanState | None) -> tuple[Inner, ScanState]:
         """The gated outputs of the scan from h, None being zero, and h after the last token."""
 
-    def mix(self, x: Tokens) -> Tokens:
-        return self._mix(x)[0]
-
-    def prefill(
-        self, x: Tokens, *, key_padding: KeyPadding | None = None
-    ) -> tuple[Tokens, MambaState]:
-        """The state is the one after each row's last live token."""
-        if key_padding is None:
-            return self._mix(x)
-        num_live = (~key_padding).sum(1, keepdim=True)
-        dead = torch.arange(x.shape[1], device=x.device) >= num_live
-        states = []
-
-        def mix(tokens: Tokens) -> Tokens:
-            y, state = self._mix(tokens, dead=dead)
-            states.append(state)
-            return y
-
-        return one_way(mix, x, key_padding), states[0]
-
-    def step(self, x: Tokens, state: MambaState) -> tuple[Tokens, MambaState]:
-        """The next tokens, one or more."""
-        return self._mix(x, state)
-
-    def _mix(
-        self,
-        x: Tokens,
-        state: MambaState | None = None,
-        *,
-        dead: Bool[Tensor, "b t"] | None = None,
+    def mix(
+        self, x: Tokens, state: MambaState | None = None, *, dead: Dead | None = None
     ) -> tuple[Tokens, MambaState]:
         w = self.weights
         inner, gate = w.in_proj(x).chunk(2, dim=-1)
-        before = None if state is None else state.window
+        before, h = (None, None) if state is None else state
         mixed, window = causal_conv(inner, w.conv1d.weight[:, 0], w.conv1d.bias, before)
         u = torch.nn.functional.silu(mixed)
         step, B, C = w.x_proj(u).split([w.dt_rank, w.state_size, w.state_size], dim=-1)
@@ -180,16 +137,9 @@ class MambaMixer(AnyMamba):
         if dead is not None:
             # A step of length zero leaves h as it is.
             step = step.masked_fill(dead[..., None], -torch.inf)
-            window = _last_live(inner, dead, window.shape[1])
-        y, h = self.scan(ScanInputs(u, step, B, C, gate), None if state is None else state.h)
+            window = last_inputs(inner, dead, window.shape[1])
+        y, h = self.scan(ScanInputs(u, step, B, C, gate), h)
         return w.out_proj(y), MambaState(window, h)
-
-
-def _last_live(x: Inner, dead: Bool[Tensor, "b t"], num: int) -> Window:
-    """The last inputs before the dead ones, which stand at the end; zeros before the first."""
-    seen = torch.nn.functional.pad(x, (0, 0, num, 0))
-    index = (~dead).sum(1, keepdim=True) + torch.arange(num, device=x.device)
-    return seen.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
 
 
 def _step_bias(inner: int, generator: torch.Generator) -> Float[Tensor, " c"]:

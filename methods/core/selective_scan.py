@@ -53,12 +53,13 @@ def selective_scan(
     work = torch.float32
     for part in (x, dt, A, B, C, D, *(() if state is None else (state,))):
         work = torch.promote_types(work, part.dtype)
-    wide = x.to(work)
+    # Rows of channels, which a convolution or a transposed product may not have left together.
+    wide = x.to(work).contiguous()
     if state is None:
         state = wide.new_zeros(x.shape[0], *A.shape)
     parts = (
         wide,
-        dt.to(work),
+        dt.to(work).contiguous(),
         A.to(work).t().contiguous(),
         B.to(work),
         C.to(work),
@@ -170,6 +171,7 @@ class _Scan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dy: Tensor, dlast: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         x, dt, A, B, C, kept = ctx.saved_tensors
+        dy = dy.contiguous()
         drive, ddrive, ddt = dt * x, torch.empty_like(x), torch.empty_like(x)
         dB, dC = torch.empty_like(B), torch.empty_like(C)
         later = dlast.clone(memory_format=torch.contiguous_format)
