@@ -65,11 +65,21 @@ def selective_scan(
         C.to(work),
         state.to(work).transpose(1, 2),
     )
-    if torch.is_grad_enabled() and any(part.requires_grad for part in parts):
+    if x.shape[1] == 1:
+        y, last = _step(*parts)
+    elif torch.is_grad_enabled() and any(part.requires_grad for part in parts):
         y, last = _Scan.apply(*parts)
     else:
         y, last = _forward(*parts, kept=None)
     return Scanned((y + D.to(work) * wide).to(x.dtype), last.transpose(1, 2))
+
+
+def _step(
+    x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One token, as in decoding: a chunk's set-up costs several times the work."""
+    h = torch.exp(dt * A) * state + B.mT * (dt * x)
+    return C @ h, h
 
 
 class _Chunk:
