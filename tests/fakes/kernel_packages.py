@@ -37,76 +37,94 @@ def module(name: str, **members: object) -> ModuleType:
     return made
 
 
-def flash_attn(version: str = "2", *, gives_normalisers: bool = False) -> ModuleType:
-    """flash_attn 2, or flash_attn_interface, which takes no dropout."""
+def _flash_takes(q: Tensor, k: Tensor, v: Tensor) -> None:
+    for x in (q, k, v):
+        assert x.dtype in HALVES, "it takes half precision alone"
+        assert x.stride(-1) == 1
+        assert x.shape[-1] <= 256
+        assert x.shape[-1] % 8 == 0
+    assert q.shape[-2] % k.shape[-2] == 0
+    assert k.shape == v.shape
 
-    def check(*tensors: Tensor) -> None:
-        for x in tensors:
-            assert x.dtype in HALVES, "FlashAttention only support fp16 and bf16 data type"
-            assert x.stride(-1) == 1, "Input tensor must have contiguous last dimension"
-            assert x.shape[-1] <= 256
-            assert x.shape[-1] % 8 == 0
-        q, k, v = tensors
-        assert q.shape[-2] % k.shape[-2] == 0
-        assert k.shape == v.shape
 
-    def dense(q: Tensor, k: Tensor, v: Tensor, scale: float | None, causal: bool) -> object:
-        assert q.ndim == k.ndim == 4
-        check(q, k, v)
-        times = q.shape[1], k.shape[1]
-        seen = past(*times) if causal else torch.ones(*times, dtype=torch.bool)
-        o = torch.stack([attend(*x, seen, scale) for x in zip(q, k, v, strict=True)])
-        return (o, None) if gives_normalisers else o
+def _flash_dense(q: Tensor, k: Tensor, v: Tensor, scale: float | None, causal: bool) -> Tensor:
+    assert q.ndim == k.ndim == 4
+    _flash_takes(q, k, v)
+    times = q.shape[1], k.shape[1]
+    seen = past(*times) if causal else torch.ones(*times, dtype=torch.bool)
+    return torch.stack([attend(*x, seen, scale) for x in zip(q, k, v, strict=True)])
 
-    def packed(
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        starts: tuple[Tensor, Tensor],
-        longest: tuple[int, int],
-        scale: float | None,
-        causal: bool,
-    ) -> object:
-        assert q.ndim == k.ndim == 3
-        check(q, k, v)
-        spans = []
-        for row, start, most in zip((q, k), starts, longest, strict=True):
-            assert start.dtype == torch.int32
-            assert int(start[-1]) == len(row)
-            assert int(start.diff().max()) == most
-            assert int(start.diff().min()) > 0
-            spans.append([(int(a), int(b)) for a, b in pairwise(start)])
-        parts = []
-        for (i, j), (m, n) in zip(*spans, strict=True):
-            seen = past(j - i, n - m) if causal else torch.ones(j - i, n - m, dtype=torch.bool)
-            parts.append(attend(q[i:j], k[m:n], v[m:n], seen, scale))
-        return (torch.cat(parts), None) if gives_normalisers else torch.cat(parts)
 
-    def dense_2(q, k, v, dropout_p=0.0, softmax_scale=None, causal=False, window_size=(-1, -1)):
+def _flash_packed(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    starts: tuple[Tensor, Tensor],
+    longest: tuple[int, int],
+    scale: float | None,
+    causal: bool,
+) -> Tensor:
+    assert q.ndim == k.ndim == 3
+    _flash_takes(q, k, v)
+    spans = []
+    for row, start, most in zip((q, k), starts, longest, strict=True):
+        assert start.dtype == torch.int32
+        assert int(start[-1]) == len(row)
+        assert int(start.diff().max()) == most
+        assert int(start.diff().min()) > 0, "kernels differ on a sequence without keys"
+        spans.append([(int(a), int(b)) for a, b in pairwise(start)])
+    parts = []
+    for (i, j), (m, n) in zip(*spans, strict=True):
+        seen = past(j - i, n - m) if causal else torch.ones(j - i, n - m, dtype=torch.bool)
+        parts.append(attend(q[i:j], k[m:n], v[m:n], seen, scale))
+    return torch.cat(parts)
+
+
+def flash_attn_2() -> ModuleType:
+    """The package flash_attn."""
+
+    def flash_attn_func(
+        q, k, v, dropout_p=0.0, softmax_scale=None, causal=False, window_size=(-1, -1)
+    ):
         assert dropout_p == 0.0
-        return dense(q, k, v, softmax_scale, causal)
+        return _flash_dense(q, k, v, softmax_scale, causal)
 
-    def packed_2(
+    def flash_attn_varlen_func(
         q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, dropout_p=0.0,
         softmax_scale=None, causal=False, window_size=(-1, -1),
     ):  # fmt: skip
         assert dropout_p == 0.0
         starts, longest = (cu_seqlens_q, cu_seqlens_k), (max_seqlen_q, max_seqlen_k)
-        return packed(q, k, v, starts, longest, softmax_scale, causal)
+        return _flash_packed(q, k, v, starts, longest, softmax_scale, causal)
 
-    def dense_3(q, k, v, softmax_scale=None, causal=False, qv=None, window_size=(-1, -1)):
-        return dense(q, k, v, softmax_scale, causal)
+    return module(
+        "flash_attn",
+        flash_attn_func=flash_attn_func,
+        flash_attn_varlen_func=flash_attn_varlen_func,
+    )
 
-    def packed_3(
+
+def flash_attn_3(*, gives_normalisers: bool = False) -> ModuleType:
+    """FlashAttention-3's flash_attn_interface; its early releases give the normalisers as well."""
+
+    def given(o: Tensor) -> object:
+        return (o, None) if gives_normalisers else o
+
+    def flash_attn_func(q, k, v, softmax_scale=None, causal=False, qv=None, window_size=(-1, -1)):
+        return given(_flash_dense(q, k, v, softmax_scale, causal))
+
+    def flash_attn_varlen_func(
         q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, seqused_q=None,
         seqused_k=None, softmax_scale=None, causal=False, qv=None,
     ):  # fmt: skip
         starts, longest = (cu_seqlens_q, cu_seqlens_k), (max_seqlen_q, max_seqlen_k)
-        return packed(q, k, v, starts, longest, softmax_scale, causal)
+        return given(_flash_packed(q, k, v, starts, longest, softmax_scale, causal))
 
-    if version == "2":
-        return module("flash_attn", flash_attn_func=dense_2, flash_attn_varlen_func=packed_2)
-    return module("flash_attn_interface", flash_attn_func=dense_3, flash_attn_varlen_func=packed_3)
+    return module(
+        "flash_attn_interface",
+        flash_attn_func=flash_attn_func,
+        flash_attn_varlen_func=flash_attn_varlen_func,
+    )
 
 
 class LowerTriangularMask:

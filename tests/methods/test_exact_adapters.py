@@ -38,8 +38,8 @@ FLASH, XFORMERS, FLEX = (
 
 @pytest.fixture
 def flash_packages(monkeypatch):
-    monkeypatch.setitem(sys.modules, "flash_attn", kernel_packages.flash_attn())
-    three = kernel_packages.flash_attn("3")
+    monkeypatch.setitem(sys.modules, "flash_attn", kernel_packages.flash_attn_2())
+    three = kernel_packages.flash_attn_3()
     monkeypatch.setitem(sys.modules, "flash_attn_interface", three)
 
 
@@ -136,7 +136,7 @@ def test_query_heads_share_the_right_keys(flash_packages, flex_kernel, method):
 
 
 def test_early_releases_of_version_3_give_normalisers_too(monkeypatch):
-    package = kernel_packages.flash_attn("3", gives_normalisers=True)
+    package = kernel_packages.flash_attn_3(gives_normalisers=True)
     monkeypatch.setitem(sys.modules, "flash_attn_interface", package)
     inputs = _inputs(torch.bfloat16)
     run = build_attention(FLASH, HEADS, torch.Generator(), version="3")
@@ -146,7 +146,7 @@ def test_early_releases_of_version_3_give_normalisers_too(monkeypatch):
 
 def test_layouts_are_handed_over_as_views(monkeypatch):
     """A model's projections come as [batch, time, heads, dim]: nothing is copied on the way."""
-    package, given = kernel_packages.flash_attn(), []
+    package, given = kernel_packages.flash_attn_2(), []
     dense = package.flash_attn_func
     package.flash_attn_func = lambda *x, **options: given.extend(x) or dense(*x, **options)
     monkeypatch.setitem(sys.modules, "flash_attn", package)
@@ -187,7 +187,7 @@ def _mixes_sequences(package):
     ],
 )
 def test_in_half_precision_a_wrong_kernel_still_breaks_its_law(monkeypatch, spoil, law):
-    package = kernel_packages.flash_attn()
+    package = kernel_packages.flash_attn_2()
     spoil(package)
     monkeypatch.setitem(sys.modules, "flash_attn", package)
     results = check_method(FLASH, namesake=softmax.METHOD, laws=[law])
