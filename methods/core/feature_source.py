@@ -13,10 +13,6 @@ from torch import Tensor
 
 LOG2_E = math.log2(math.e)
 
-QUERY_MARGIN = 30.0
-"""The largest feature of a query is 2 to this power: its row divides by as much, and what is small
-beside the largest key so far keeps that much more room above underflow."""
-
 
 class Workspace:
     """Buffers that are allocated once a call and used for every stretch of it."""
@@ -157,8 +153,7 @@ class ExponentialFeatures(FeatureSource):
         torch.bmm(rows, self._matrix[:, : self._dim], out=exponents)
         if self._offset is not None:
             exponents.add_(self._offset[:, None] * LOG2_E)
-        largest = exponents.amax(-1, keepdim=True).sub_(QUERY_MARGIN)
-        return exponents.sub_(largest).exp2_()
+        return exponents.sub_(exponents.amax(-1, keepdim=True)).exp2_()
 
     def _rows(self, q: Tensor) -> Tensor:
         return q.reshape(q.shape[0], -1, self._dim).to(self._weight.dtype)

@@ -17,8 +17,8 @@ from torch import Tensor
 from methods.core.feature_source import FeatureSource, Workspace
 
 REACH = 43.0
-"""Powers of 2 that keys may rise within a stretch: with the queries' margin and a million tokens
-still 2 ** 30 below float32's largest number."""
+"""Powers of 2 that keys may rise within a stretch: with a million tokens and as many features still
+2 ** 45 below float32's largest number."""
 
 GRADIENT_HEADROOM = 2.0**24
 """A normaliser within this factor of the smallest normal number counts as collapsed: dividing by
