@@ -1,7 +1,9 @@
 """Mamba's scan and mixer against mambapy's and transformers', side by side in one process.
 
-Run with `python -m pytest benchmarks/test_mamba.py -s -p no:cacheprovider`; `-m slow` runs what
-takes minutes: the backward pass of transformers, quadratic in time, and so called once.
+Run with `python -m pytest benchmarks/test_mamba.py -s -p no:cacheprovider`, on a machine that is
+not quiet with `GOMP_SPINCOUNT=1000` before it, as trials have it: a chunk is many short operations,
+and two threads that wait for each other while spinning stall. `-m slow` runs what takes minutes:
+the backward pass of transformers, quadratic in time, and so called once.
 """
 
 import itertools
