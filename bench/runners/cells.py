@@ -20,7 +20,7 @@ from bench.runners.samples import Call, Stopwatch, is_noisy, take_turns, warm_up
 from bench.runners.workloads import Conditions, Contestant, Place, Workload, build_workload
 from methods.api import MissingDependencyError, UnsupportedError
 from methods.core.testing import MISTAKES
-from results.curve import Ceilings, CellStatus, CostCell
+from results.curve import CellStatus, CostCell
 
 R = TypeVar("R")
 
@@ -35,6 +35,10 @@ class Refusal(NamedTuple):
 
     status: CellStatus
     reason: str
+
+    def passed_on(self) -> "Refusal":
+        """To a longer length, which is not tried for the same reason."""
+        return self._replace(reason=f"Not tried. {self.reason}")
 
 
 @dataclass(slots=True)
@@ -62,7 +66,6 @@ class Equipment:
     stopwatch: Stopwatch
     scales: Scales
     clock: ReadClock
-    ceilings: Ceilings
     memory_bytes: int
     """Free when the trial began."""
     deadline: float
@@ -88,6 +91,10 @@ def measure_cell(
     else:
         other_ready = other
     measured = _attempt(lambda: _measure(place, method, ready, other_ready, tools, started))
+    if isinstance(measured, Refusal) and isinstance(other_ready, Ready):
+        # Perhaps the two had no room beside each other, or it is the reference that failed.
+        other_ready = measured
+        measured = _attempt(lambda: _measure(place, method, ready, other_ready, tools, started))
     if isinstance(measured, Refusal):
         _stop(method, place, measured)
         return CostCell(**place._asdict(), probe=probe, **measured._asdict())
@@ -101,11 +108,11 @@ def _prepare(
     column = place.mode, place.causal
     history = entrant.histories[column]
     if column in entrant.stopped:
-        return entrant.stopped[column]
+        return entrant.stopped[column].passed_on()
     for length in history.pilots(place.length):
         pilot = _pilot(place._replace(length=length), entrant, tools)
-        if isinstance(pilot, Refusal) and pilot.status in ("timed-out", "out-of-memory"):
-            return pilot
+        if pilot and pilot.status in ("timed-out", "out-of-memory"):
+            return pilot.passed_on()
     found = _foreseen(history.expect(place.length), tools, taken) or _called(place, entrant, tools)
     if isinstance(found, Ready):
         found = _foreseen(found.known, tools, taken) or found
@@ -114,13 +121,14 @@ def _prepare(
     return found
 
 
-def _pilot(place: Place, entrant: Entrant, tools: Equipment) -> Ready | Refusal:
-    """A length that was not asked for, called once: longer ones are judged by it."""
+def _pilot(place: Place, entrant: Entrant, tools: Equipment) -> Refusal | None:
+    """A length that was not asked for, only called: longer ones are judged by it."""
     refusal = _foreseen(entrant.histories[place.mode, place.causal].expect(place.length), tools)
     found = refusal or _called(place, entrant, tools)
     if isinstance(found, Refusal):
         _stop(entrant, place, found)
-    return found
+        return found
+    return None
 
 
 def _foreseen(known: Known | None, tools: Equipment, taken: Known | None = None) -> Refusal | None:
@@ -237,7 +245,6 @@ def _measure(
         bytes_moved=counted.bytes_moved,
         counts_reason=counted.reason,
         least_bytes=counted.least_bytes,
-        limit_seconds=counted.limit(tools.ceilings),
         state_bytes=workload.state_bytes,
         kernels=list(counted.kernels),
         flags=flags,

@@ -5,7 +5,7 @@ from typing import get_args
 
 from bench.memory import free_memory, limited_memory
 from bench.plan import Reference, Trial
-from bench.runners.ceilings import measure_ceilings
+from bench.runners.ceilings import higher, measure_ceilings, roofline
 from bench.runners.cells import Entrant, Equipment, Refusal, measure_cell
 from bench.runners.clocks import clock_reader
 from bench.runners.crossover import find_crossover, next_length
@@ -14,7 +14,7 @@ from bench.runners.found import Found
 from bench.runners.samples import make_stopwatch
 from bench.runners.train import Progress, Report
 from bench.runners.workloads import Conditions, Contestant, Place
-from results.curve import CostCell, CostCurve, Mode, Quantity
+from results.curve import Ceilings, CostCell, CostCurve, Mode, Quantity
 from tasks.sweep import CostPreset, Sweep
 
 PROBING_SHARE = 0.25
@@ -48,11 +48,11 @@ def measure_cost(
             stopwatch=stopwatch,
             scales=scales,
             clock=clock_reader(device),
-            ceilings=measure_ceilings(identity.dtype, device, stopwatch),
             memory_bytes=memory_bytes,
             deadline=started + sweep.total_seconds * (1 - PROBING_SHARE * sweep.crossovers),
         )
         curve = _Curve(trial, sweep, tools, method, reference, found)
+        curve.reach(measure_ceilings(identity.dtype, device, stopwatch))
         places = [
             Place(_mode(mode), causal, length)
             for length in sweep.all_lengths
@@ -64,6 +64,7 @@ def measure_cost(
         tools.deadline = started + sweep.total_seconds
         if sweep.crossovers and reference != method:
             _probe(curve, sweep, report)
+        curve.reach(measure_ceilings(identity.dtype, device, stopwatch))
     _conclude(found)
 
 
@@ -97,12 +98,22 @@ class _Curve:
             num_heads=sweep.num_heads,
             head_dim=sweep.head_dim,
             memory_method=tools.scales.method,
-            ceilings=tools.ceilings,
         )
+
+    def reach(self, ceilings: Ceilings) -> None:
+        """The ceilings measured in this trial, the highest of all times."""
+        before = self._empty.ceilings
+        ceilings = higher(before, ceilings) if before else ceilings
+        self._empty = self._empty.model_copy(update={"ceilings": ceilings})
+        self._publish()
 
     def measure(self, place: Place, *, probe: bool) -> CostCell:
         cell = measure_cell(place, self._method, self._reference, self._tools, probe=probe)
         self.cells.append(cell)
+        self._publish()
+        return cell
+
+    def _publish(self) -> None:
         ranks = {column: n for n, column in enumerate(self._sweep.columns)}
         self.cells.sort(key=lambda c: (ranks[c.mode, c.causal], c.length))
         crossovers = [
@@ -112,10 +123,14 @@ class _Curve:
             if self._compares
             and (crossover := find_crossover(self.cells, _mode(mode), causal, quantity))
         ]
+        ceilings = self._empty.ceilings
+        cells = [
+            c.model_copy(update={"limit_seconds": ceilings and roofline(c, ceilings)})
+            for c in self.cells
+        ]
         self._found.curve = self._empty.model_copy(
-            update={"cells": list(self.cells), "crossovers": crossovers}
+            update={"cells": cells, "crossovers": crossovers}
         )
-        return cell
 
 
 def _probe(curve: _Curve, sweep: Sweep, report: Report) -> None:

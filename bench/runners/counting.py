@@ -1,12 +1,10 @@
-"""What one call of a cost cell computes and moves, counted, and the roofline that follows."""
+"""What one call of a cost cell computes and moves, counted."""
 
 from typing import NamedTuple
 
 from bench.counters import Counts, analytic_attention_flops, count_call
-from bench.runners.ceilings import roofline
 from bench.runners.workloads import Conditions, Contestant, Place, Workload
 from methods.core.multihead import state_bytes
-from results.curve import Ceilings
 
 
 class Counted(NamedTuple):
@@ -18,12 +16,6 @@ class Counted(NamedTuple):
     kernels: tuple[str, ...] = ()
     reason: str = ""
     least_bytes: int | None = None
-
-    def limit(self, ceilings: Ceilings) -> float | None:
-        """The roofline's seconds."""
-        if self.flops is None or self.exps is None or self.least_bytes is None:
-            return None
-        return roofline(ceilings, flops=self.flops, exps=self.exps, least_bytes=self.least_bytes)
 
 
 def count(

@@ -45,12 +45,11 @@ class History:
 
     def pilots(self, length: int) -> list[int]:
         """Lengths to try once before this one, so that no step is larger than STEP."""
-        shorter = [k.length for k in self.known if k.length <= length]
-        start = shorter[-1] * STEP if shorter else SHORTEST_PILOT
+        last = max((k.length for k in self.known if k.length <= length), default=0)
         found = []
-        while start * STEP <= length:
-            found.append(start)
-            start *= STEP
+        while max(last, SHORTEST_PILOT // STEP) * STEP < length:
+            last = max(last * STEP, SHORTEST_PILOT)
+            found.append(last)
         return found
 
 

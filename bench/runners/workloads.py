@@ -15,7 +15,7 @@ from bench.runners.train import precision
 from methods.api import Heads, Method, UnsupportedError
 from methods.core import capabilities
 from methods.core.attention import BuiltAttention, build_attention
-from methods.core.multihead import BuiltMixer, MultiHeadMixer, build_mixer, state_bytes
+from methods.core.multihead import BuiltMixer, MultiHeadMixer, build_mixer, state_bytes, tensors
 from results.curve import Mode
 from tasks.sweep import Sweep
 
@@ -199,7 +199,7 @@ def _stepwise(module: Any, context: tuple[Tensor, ...], inputs: _Inputs) -> Work
             return module.step(*token, state)
 
     read = (*token, *module.parameters(), *module.buffers())
-    return Workload(call=call, given=(*read, state), state=state)
+    return Workload(call=call, given=(*read, *tensors(state)), state=state)
 
 
 def _decodes_from_cache(method: Method) -> bool:

@@ -1,0 +1,38 @@
+"""Methods for cost trials: they sleep, devour or refuse by the length of their input."""
+
+import time
+
+import torch
+
+from methods.api import Capabilities, Method
+from tests.fakes.bad_methods import _mean
+
+CAN = Capabilities(bidirectional=True, causal=True, key_padding=True)
+
+
+def sleeps(q, k, v, *, causal=False, key_padding=None, seconds: float = 3e-4):
+    """Takes the same time for every token."""
+    time.sleep(seconds * q.shape[2])
+    return _mean(q, k, v, causal=causal, key_padding=key_padding)
+
+
+def devours(q, k, v, *, causal=False, key_padding=None):
+    """Asks for more than there is from 200 tokens on."""
+    if q.shape[2] >= 200:
+        torch.empty(2**50)
+    return _mean(q, k, v, causal=causal, key_padding=key_padding)
+
+
+def refuses(q, k, v, *, causal=False, key_padding=None):
+    """Takes no odd length beyond those of the gate, and breaks at 192 tokens."""
+    length = q.shape[2]
+    if length > 170 and length % 2:
+        raise ValueError(f"needs an even number of tokens; {length} came.")
+    if length == 192:
+        raise RuntimeError("boom")
+    return _mean(q, k, v, causal=causal, key_padding=key_padding)
+
+
+SLEEPS = Method(name="fake-sleeps", attention=sleeps, can=CAN)
+DEVOURS = Method(name="fake-devours-length", attention=devours, can=CAN)
+REFUSES = Method(name="fake-refuses", attention=refuses, can=CAN)
