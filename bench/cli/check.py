@@ -11,6 +11,7 @@ from bench.cli.selection import find_method, is_installed
 from bench.compatibility import method_problem
 from bench.errors import UsageError
 from bench.registry import Registry, load_registry
+from methods.api import MissingDependencyError, UnsupportedError
 from methods.core.testing import LawResult, check_method
 
 
@@ -80,6 +81,9 @@ def _outcome(text: str, registry: Registry, device: str, head_dim: int) -> list[
             namesake=namesake,
             head_dim=head_dim,
         )
+    except (MissingDependencyError, UnsupportedError) as error:
+        # A package that is there and cannot be imported, or a GPU that is too old.
+        return str(error)
     except ValueError as error:
         raise UsageError(f"{text}: {error}") from error
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from bench.cli.check import check_command
 from bench.compatibility import method_problem
 from bench.plan import Surroundings, make_plan
 from methods.api import Capabilities, Method, UnsupportedError
@@ -114,3 +115,30 @@ def test_a_check_where_the_method_cannot_run_is_refused_and_passes_nothing():
     wide = dataclasses.replace(SOFTMAX.can, least_head_dim=32)
     with pytest.raises(UnsupportedError, match="at least 32 dimensions, and these have 16"):
         check_method(dataclasses.replace(SOFTMAX, can=wide))
+
+
+BROKEN = """'''Its package is there, and does not load.'''
+from methods.api import AttentionModule, Capabilities, Method
+from methods.core.capabilities import import_package
+
+class Broken(AttentionModule):
+    def __init__(self, heads, generator):
+        super().__init__()
+        import_package("broken", "broken_package", "pip install broken")
+
+    def forward(self, q, k, v, *, causal=False, key_padding=None):
+        return v
+
+can = Capabilities(bidirectional=True, packages=("broken_package",))
+METHOD = Method(name="broken", attention=Broken, can=can)
+"""
+
+
+def test_a_package_that_does_not_load_is_told_by_check(monkeypatch, tmp_path, capsys):
+    (tmp_path / "broken_package.py").write_text("raise ImportError('undefined symbol')")
+    (tmp_path / "method.py").write_text(BROKEN)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert check_command(str(tmp_path / "method.py")) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "is not checked here: broken needs broken_package, which cannot be imported here" in said
+    assert "undefined symbol. Install with: pip install broken" in said

@@ -15,7 +15,6 @@ import torch
 from methods import flash_attention, flex_attention, softmax, xformers_attention
 from methods.api import Heads, Method, MissingDependencyError, UnsupportedError
 from methods.core.attention import build_attention
-from methods.core.packing import pack_all, pack_visible
 from methods.core.testing import assert_method, check_method
 from tests.fakes import kernel_packages
 
@@ -194,20 +193,6 @@ def test_in_half_precision_a_wrong_kernel_still_breaks_its_law(monkeypatch, spoi
     assert [r.passed for r in results] == [False]
 
 
-def test_zeros_for_queries_at_padded_places_are_no_softmax_unless_causal(flash_packages):
-    """Of cross attention such a query may be a real one."""
-
-    def packs_queries_too(q, k, v, *, causal=False, key_padding=None):
-        o = softmax.softmax_attention(q, k, v, causal=causal, key_padding=key_padding)
-        return o if key_padding is None else o.masked_fill(key_padding[:, None, :, None], 0.0)
-
-    for causal, passed in ((True, True), (False, False)):
-        can = dataclasses.replace(softmax.METHOD.can, causal=causal, bidirectional=not causal)
-        method = Method(name="packs", attention=packs_queries_too, can=can, same_as="softmax")
-        (result,) = check_method(method, namesake=softmax.METHOD, laws=["equals-namesake"])
-        assert result.passed == passed
-
-
 @pytest.mark.parametrize(
     ("module", "options", "command"),
     [
@@ -263,17 +248,6 @@ def test_an_old_gpu_is_refused_with_what_is_asked(monkeypatch, flash_packages):
     check = {"device": "cuda", "options": {"version": "3"}}
     with pytest.raises(UnsupportedError, match=r"capability 9\.0 or newer, and this one has 8\.6"):
         check_method(flash_attention.METHOD, **check)
-
-
-def test_what_was_packed_is_unpacked_into_its_place():
-    x = torch.arange(2 * 3 * 4 * 5.0).view(2, 3, 4, 5)
-    padding = torch.tensor([[False, True, False, True], [True] * 4])
-    packing = pack_visible(padding)
-    assert packing.lengths == (2, 1)
-    assert packing.starts.tolist() == [0, 2, 3]
-    kept = torch.tensor([[True, False, True, False], [True, False, False, False]])
-    assert torch.equal(packing.unpack(packing.pack(x)), x * kept[:, None, :, None])
-    assert torch.equal(pack_all(x).unpack(pack_all(x).pack(x)), x)
 
 
 @pytest.mark.slow
