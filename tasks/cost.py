@@ -13,7 +13,7 @@ TASK = CostTask(
             sweep=Sweep(
                 num_heads=4,
                 longest=4096,
-                cell_seconds=2.0,
+                cell_seconds=4.0,
                 total_seconds=50.0,
                 max_samples=40,
             ),

@@ -5,6 +5,7 @@ what goes wrong all the same is the cell's status with a reason.
 """
 
 import gc
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -70,6 +71,8 @@ class Equipment:
     """Free when the trial began."""
     deadline: float
     """When the trial's time is spent, by the monotonic clock."""
+    share_seconds: float = float("inf")
+    """What this cell may spend on samples beyond the fewest, so that later ones get theirs."""
 
 
 def measure_cell(
@@ -204,7 +207,9 @@ def _attempt(fn: Callable[[], R]) -> R | Refusal:
     except (*MISTAKES, MemoryError, OSError) as error:
         if not is_out_of_memory(error):
             return Refusal("crashed", f"{type(error).__name__}: {_first_line(error)}")
-        reason = f"The memory ran out: {_first_line(error)}"
+        asked = re.search(r"allocate (\d+) bytes", str(error))
+        what = f"{_gib(int(asked[1]))} more were asked for." if asked else _first_line(error)
+        reason = f"The memory ran out: {what}"
     gc.collect()
     return Refusal("out-of-memory", reason)
 
@@ -230,7 +235,7 @@ def _measure(
             "reference_allocated_bytes": other_weight.allocated_bytes,
             "reference_state_bytes": other.workload.state_bytes,
         }
-    samples, flags = _timed(calls, tools, sweep.cell_seconds - (time.monotonic() - started))
+    samples, flags = _timed(calls, tools, started)
     return CostCell(
         **place._asdict(),
         status="completed",
@@ -252,13 +257,13 @@ def _measure(
 
 
 def _timed(
-    calls: list[Call], tools: Equipment, seconds: float
+    calls: list[Call], tools: Equipment, started: float
 ) -> tuple[list[list[float]], list[str]]:
     """The samples of each call, and what makes them doubtful."""
     sweep = tools.conditions.sweep
-    deadline = time.monotonic() + seconds
+    deadline = started + min(sweep.cell_seconds, tools.share_seconds)
     for call in calls:
-        warm_up(call, tools.stopwatch, max(0.0, seconds / 4))
+        warm_up(call, tools.stopwatch, max(0.0, deadline - time.monotonic()) / 4)
     before = tools.clock()
     left = deadline - time.monotonic()
     samples = take_turns(

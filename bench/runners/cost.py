@@ -17,6 +17,8 @@ from bench.runners.workloads import Conditions, Contestant, Place
 from results.curve import Ceilings, CostCell, CostCurve, Mode, Quantity
 from tasks.sweep import CostPreset, Sweep
 
+PROBES = 16
+"""About how many lengths in between a trial needs: two or three for each crossover."""
 PROBING_SHARE = 0.25
 """Of a trial's time, what is kept for the lengths between those asked for."""
 
@@ -53,15 +55,9 @@ def measure_cost(
         )
         curve = _Curve(trial, sweep, tools, method, reference, found)
         curve.reach(measure_ceilings(identity.dtype, device, stopwatch))
-        places = [
-            Place(_mode(mode), causal, length)
-            for length in sweep.all_lengths
-            for mode, causal in sweep.columns
-        ]
-        for number, place in enumerate(places):
-            report(Progress(_title(place), number, len(places)))
-            curve.measure(place, probe=False)
+        _sweep(curve, sweep, tools, report)
         tools.deadline = started + sweep.total_seconds
+        tools.share_seconds = (tools.deadline - time.monotonic()) / PROBES
         if sweep.crossovers and reference != method:
             _probe(curve, sweep, report)
         curve.reach(measure_ceilings(identity.dtype, device, stopwatch))
@@ -131,6 +127,20 @@ class _Curve:
         self._found.curve = self._empty.model_copy(
             update={"cells": cells, "crossovers": crossovers}
         )
+
+
+def _sweep(curve: _Curve, sweep: Sweep, tools: Equipment, report: Report) -> None:
+    """Every cell asked for, the short lengths of all modes first."""
+    places = [
+        Place(_mode(mode), causal, length)
+        for length in sweep.all_lengths
+        for mode, causal in sweep.columns
+    ]
+    for number, place in enumerate(places):
+        report(Progress(_title(place), number, len(places)))
+        # What short lengths leave of their share goes to the longer ones.
+        tools.share_seconds = (tools.deadline - time.monotonic()) / (len(places) - number)
+        curve.measure(place, probe=False)
 
 
 def _probe(curve: _Curve, sweep: Sweep, report: Report) -> None:

@@ -192,3 +192,32 @@ def test_chunks_add_their_own_work_to_causal_linear_attention() -> None:
 def test_linear_attention_without_features_cannot_be_counted() -> None:
     with pytest.raises(ValueError, match="num_features of 1 or more"):
         analytic_attention_flops("linear", **SIZES)
+
+
+def test_exponentials_are_counted_wherever_they_stand():
+    x = torch.randn(3, 5)
+    for call in (torch.exp, torch.exp2, torch.Tensor.exp_, torch.sigmoid):
+        assert count_call(lambda call=call: call(x.clone())).exps == 15
+    assert count_call(lambda: torch.softmax(x, -1)).exps == 15
+    assert count_call(lambda: x + x).exps == 0
+
+
+def test_a_product_written_into_a_given_tensor_counts_as_any_other():
+    a, out = torch.randn(2, 3, 4), torch.empty(2, 3, 3)
+    given = count_call(lambda: torch.bmm(a, a.mT, out=out))
+    plain = count_call(lambda: torch.bmm(a, a.mT))
+    assert given.flops == plain.flops == 2 * 2 * 3 * 4 * 3
+    assert given.bytes_moved == plain.bytes_moved
+
+
+def test_a_norm_is_not_work_that_the_counter_cannot_see():
+    assert count_call(lambda: torch.linalg.vector_norm(torch.randn(4, 4), dim=-1)).blind == ()
+
+
+def test_what_a_fused_causal_kernel_leaves_out_stands_apart():
+    q = torch.randn(1, 2, 8, 4)
+    attend = torch.nn.functional.scaled_dot_product_attention
+    whole = count_call(lambda: attend(q, q, q))
+    causal = count_call(lambda: attend(q, q, q, is_causal=True))
+    assert (whole.masked_flops, causal.masked_flops) == (0, whole.flops // 2)
+    assert (whole.exps, causal.exps) == (2 * 8 * 8, 8 * 8)
