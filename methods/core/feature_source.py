@@ -44,9 +44,10 @@ class FeatureSource(ABC):
         """`[n, r * c, f]`, each row relative to a scale of its own."""
 
     @abstractmethod
-    def key_scales(self, stretch: slice, reference: Tensor) -> Tensor:
+    def key_scales(self, stretch: slice, reference: Tensor, slot: int = 0) -> Tensor:
         """`[n, c]`: the binary logarithm of each key's largest feature, or of its scale, above
-        `reference` `[n]`; -inf for a hidden key. The stretch's features come next."""
+        `reference` `[n]`; -inf for a hidden key. The stretch's features come next, in a buffer
+        that stays as it is until its slot is used again."""
 
     @abstractmethod
     def key_features(self, count: int, lift: Tensor | None) -> Tensor:
@@ -58,7 +59,9 @@ class FeatureSource(ABC):
         """Takes the gradient of a stretch's query features; may overwrite it."""
 
     @abstractmethod
-    def backward_keys(self, stretch: slice, features: Tensor, gradient: Tensor) -> None:
+    def backward_keys(
+        self, stretch: slice, reference: Tensor, features: Tensor, gradient: Tensor
+    ) -> None:
         """Takes the gradient of a stretch's key features; may overwrite it."""
 
 
@@ -82,14 +85,14 @@ class GivenFeatures(FeatureSource):
         self._gradients = gradients
         self._workspace = workspace
         self.num_features = self._keys.shape[-1]
-        self._start = 0
+        self._start = self._slot = 0
         self._relative = self._scales
 
     def query_features(self, stretch: slice) -> Tensor:
         return self._queries[:, :, stretch].flatten(1, 2).to(self._workspace.dtype)
 
-    def key_scales(self, stretch: slice, reference: Tensor) -> Tensor:
-        self._start = stretch.start
+    def key_scales(self, stretch: slice, reference: Tensor, slot: int = 0) -> Tensor:
+        self._start, self._slot = stretch.start, slot
         self._relative = self._scales[:, stretch] - reference[:, None]
         return self._relative
 
@@ -98,7 +101,7 @@ class GivenFeatures(FeatureSource):
         if lift is not None:
             weight = weight - lift[:, None]
         values = self._keys[:, self._start : self._start + count]
-        out = self._workspace.take("keys", *values.shape)
+        out = self._workspace.take(f"keys {self._slot}", *values.shape)
         return torch.mul(values, torch.exp2(weight)[..., None], out=out)
 
     def backward_queries(self, stretch: slice, features: Tensor, gradient: Tensor) -> None:
@@ -107,9 +110,11 @@ class GivenFeatures(FeatureSource):
         into = self._gradients[0][:, :, stretch]
         into.copy_(gradient.view(into.shape))
 
-    def backward_keys(self, stretch: slice, features: Tensor, gradient: Tensor) -> None:
+    def backward_keys(
+        self, stretch: slice, reference: Tensor, features: Tensor, gradient: Tensor
+    ) -> None:
         assert self._gradients is not None
-        weight = torch.exp2(self._relative[:, : features.shape[1]])
+        weight = torch.exp2(self._scales[:, stretch] - reference[:, None])
         torch.mul(gradient, weight[..., None], out=self._gradients[1][:, stretch])
         # d exp2(x) / dx has a factor of ln 2, and x is log_scale * log2(e): together 1.
         scales = gradient.mul_(features).sum(-1)
@@ -145,6 +150,7 @@ class ExponentialFeatures(FeatureSource):
         self._matrix = self._weight.new_ones(n, d + 1, m)
         torch.mul(self._weight.mT, LOG2_E, out=self._matrix[:, :d])
         self._exponents = self._matrix
+        self._mapped: dict[int, Tensor] = {}
 
     def query_features(self, stretch: slice) -> Tensor:
         n, m = self._weight.shape[:2]
@@ -158,24 +164,25 @@ class ExponentialFeatures(FeatureSource):
     def _rows(self, q: Tensor) -> Tensor:
         return q.reshape(q.shape[0], -1, self._dim).to(self._weight.dtype)
 
-    def key_scales(self, stretch: slice, reference: Tensor) -> Tensor:
+    def key_scales(self, stretch: slice, reference: Tensor, slot: int = 0) -> Tensor:
         k = self._k[:, stretch]
         (n, c, d), m = k.shape, self.num_features
         extended = self._workspace.take("extended keys", n, c, d + 1)
         extended[..., :d] = k
-        norm = torch.linalg.vector_norm(self._mapped(extended[..., :d]), dim=-1)
+        mapped = extended[..., :d]
+        if self._root is not None:
+            mapped = self._workspace.take(f"mapped {slot}", n, c, self._root.shape[1])
+            self._mapped[stretch.start] = torch.bmm(extended[..., :d], self._root.mT, out=mapped)
+        norm = torch.linalg.vector_norm(mapped, dim=-1)
         shared = norm.square_().mul_(-LOG2_E / 2 * self._scale**2).sub_(reference[:, None])
         if self._hidden is not None:
             shared.masked_fill_(self._hidden[:, stretch], -torch.inf)
         extended[..., d] = shared
-        self._exponents = self._workspace.take("keys", n, c, m)
+        self._exponents = self._workspace.take(f"keys {slot}", n, c, m)
         torch.bmm(extended, self._matrix, out=self._exponents)
         if self._offset is not None:
             self._exponents.add_(self._offset[:, None] * LOG2_E)
         return self._exponents.amax(-1)
-
-    def _mapped(self, k: Tensor) -> Tensor:
-        return k if self._root is None else torch.bmm(k, self._root.mT)
 
     def key_features(self, count: int, lift: Tensor | None) -> Tensor:
         exponents = self._exponents[:, :count]
@@ -188,23 +195,28 @@ class ExponentialFeatures(FeatureSource):
         into, _, weight, _, offset = self._gradients
         exponents = gradient.mul_(features)
         q = self._q[:, :, stretch]
-        into[:, :, stretch] = torch.bmm(exponents, self._weight).view(q.shape)
+        change = self._workspace.take("change", *exponents.shape[:2], self._dim)
+        into[:, :, stretch] = torch.bmm(exponents, self._weight, out=change).view(q.shape)
         if weight is not None:
             weight.baddbmm_(exponents.mT, self._rows(q))
         if offset is not None:
             offset.add_(exponents.sum(1))
 
-    def backward_keys(self, stretch: slice, features: Tensor, gradient: Tensor) -> None:
+    def backward_keys(
+        self, stretch: slice, reference: Tensor, features: Tensor, gradient: Tensor
+    ) -> None:
+        del reference
         assert self._gradients is not None
         _, into, weight, root, offset = self._gradients
         exponents = gradient.mul_(features)
         k = self._k[:, stretch].to(self._weight.dtype)
         shared = exponents.sum(-1, keepdim=True).mul_(self._scale**2)
-        change = torch.bmm(exponents, self._weight)
+        change = self._workspace.take("change", *k.shape)
+        torch.bmm(exponents, self._weight, out=change)
         if self._root is None:
             change.addcmul_(shared, k, value=-1)
         else:
-            mapped = self._mapped(k).mul_(shared)
+            mapped = self._mapped.pop(stretch.start).mul_(shared)
             change.baddbmm_(mapped, self._root, alpha=-1)
             if root is not None:
                 root.baddbmm_(mapped.mT, k, alpha=-1)

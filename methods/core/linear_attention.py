@@ -23,8 +23,9 @@ from methods.api import Features, KeyPadding, Keys, Values
 from methods.core.feature_source import ExponentialFeatures, GivenFeatures, Workspace
 from methods.core.feature_walk import Walk, padded_width
 
-CHUNK = 128
-"""Longest stretch on a processor: full matrix products, and everything stays in cache."""
+CHUNK, CAUSAL_CHUNK = 256, 64
+"""Longest stretch on a processor. Causal work within a stretch grows with it; every stretch costs
+some forty calls; longer ones than these leave the cache."""
 
 GPU_CHUNK = 512
 """On a GPU a stretch must be long enough to fill it (an estimate: not yet run on one)."""
@@ -202,8 +203,8 @@ class _Walk(torch.autograd.Function):
         after = v.new_zeros(shape, dtype=dtype) if sums is None else sums.clone()
         scale = after.new_full(shape[:1], -torch.inf) if sums is None else log2_scale.clone()
         ctx.notes = []
-        for heads in _groups(k, features):
-            walk = _make_walk(make, hidden, v, tensors, None, heads)
+        for heads in _groups(k, features, causal):
+            walk = _make_walk(make, hidden, causal, v, tensors, None, heads)
             if causal:
                 scale[heads], *notes = walk.causal(
                     after[heads],
@@ -234,8 +235,8 @@ class _Walk(torch.autograd.Function):
             for i, x in enumerate(tensors)
         ]
         with torch.autocast(v.device.type, enabled=False):
-            for i, heads in enumerate(_groups(tensors[1], _num_features(tensors))):
-                walk = _make_walk(ctx.make, ctx.hidden, v, tensors, gradients, heads)
+            for i, heads in enumerate(_groups(tensors[1], _num_features(tensors), ctx.causal)):
+                walk = _make_walk(ctx.make, ctx.hidden, ctx.causal, v, tensors, gradients, heads)
                 rows = o[heads], inverse[heads], do[heads]
                 if ctx.causal:
                     walk.backward_causal(*ctx.notes[i], *rows, dv[heads], dsums[heads])
@@ -256,6 +257,7 @@ def _since(before: Tensor | None, scale: Tensor, dsums: Tensor, heads: slice) ->
 def _make_walk(
     make: Callable[..., Any],
     hidden: Tensor | None,
+    causal: bool,
     v: Tensor,
     tensors: Any,
     gradients: Any,
@@ -268,7 +270,7 @@ def _make_walk(
     work = Workspace(k, _accumulator(k))
     hidden = None if hidden is None else hidden[heads]
     source = make(work, part(tensors), hidden=hidden, gradients=part(gradients))
-    return Walk(source, v[heads], q.shape[1], work, _chunk(k))
+    return Walk(source, v[heads], q.shape[1], work, _chunk(k, causal))
 
 
 def _num_features(tensors: Any) -> int:
@@ -276,14 +278,15 @@ def _num_features(tensors: Any) -> int:
     return int(tensors[2].shape[1] if tensors[2].ndim == 3 else tensors[1].shape[-1])
 
 
-def _chunk(k: Tensor) -> int:
-    return min(k.shape[1], CHUNK if k.device.type == "cpu" else GPU_CHUNK)
+def _chunk(k: Tensor, causal: bool) -> int:
+    longest = CAUSAL_CHUNK if causal else CHUNK
+    return min(k.shape[1], longest if k.device.type == "cpu" else GPU_CHUNK)
 
 
-def _groups(k: Tensor, num_features: int) -> Iterator[slice]:
+def _groups(k: Tensor, num_features: int, causal: bool) -> Iterator[slice]:
     """Slices of the heads."""
     size = len(k)
     if k.device.type == "cpu":
-        size = max(MIN_HEADS, CACHED_NUMBERS // (_chunk(k) * num_features))
+        size = max(MIN_HEADS, CACHED_NUMBERS // (_chunk(k, causal) * num_features))
     for start in range(0, len(k), size):
         yield slice(start, min(start + size, len(k)))
