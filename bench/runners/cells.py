@@ -222,7 +222,7 @@ def _measure(
     tools: Equipment,
     started: float,
 ) -> CostCell:
-    workload, sweep = ready.workload, tools.conditions.sweep
+    workload = ready.workload
     counted = count(workload, ready.known.call_seconds, place, method.contestant, tools.conditions)
     weight = tools.scales.weigh(workload.call)
     of_reference: dict[str, Any] = {}
