@@ -6,6 +6,7 @@ the queries' part and the keys' part are both at most zero and each a sum of one
 zero and near one may stand side by side in a chunk and stay exact, and nothing overflows.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -21,7 +22,8 @@ GatedState = Float[Tensor, "b h d v"]
 
 
 class _Block(NamedTuple):
-    """Runs of `m` tokens side by side: their pairs, and the gates summed to either end of a run."""
+    """Runs of `m` tokens side by side: their pairs, and the gates summed to either end of a run,
+    as logarithms to base 2."""
 
     pairs: Float[Tensor, "b h n m m"]
     """Weighed products of queries with keys, zero above the diagonal."""
@@ -60,12 +62,13 @@ def _segment(
     q, k, v, log_gate = (
         torch.nn.functional.pad(x, (0, 0, 0, -time % chunk)) for x in (q, k, v, log_gate)
     )
-    run = _weighed_pairs(q, k, log_gate, chunk)
+    # exp2 is several times as fast as exp on a processor.
+    run = _weighed_pairs(q, k, log_gate * math.log2(math.e), chunk)
     q, k, v = (x.unflatten(2, (-1, chunk)) for x in (q, k, v))
-    fresh = (k * run.to_end.exp()).mT @ v
-    kept = run.from_start[..., -1, :, None].exp()
+    fresh = (k * run.to_end.exp2()).mT @ v
+    kept = run.from_start[..., -1, :, None].exp2()
     before, state = _states(kept, fresh, state)
-    o = run.pairs @ v + (q * run.from_start.exp()) @ before
+    o = run.pairs @ v + (q * run.from_start.exp2()) @ before
     return o.flatten(2, 3)[:, :, :time], state
 
 
@@ -82,13 +85,13 @@ def _states(
     return torch.stack(before, 2), state
 
 
-def _weighed_pairs(q: Tensor, k: Tensor, log_gate: Tensor, chunk: int) -> _Block:
+def _weighed_pairs(q: Tensor, k: Tensor, log2_gate: Tensor, chunk: int) -> _Block:
     """Equation 4 for all pairs within a chunk, by doubling runs of one token up to the chunk.
 
     The paper's secondary chunks (section 4.3) have one level and weigh the pairs inside one by one;
     halves of halves leave none to be weighed so, and every product is one of matrices.
     """
-    g = log_gate.unsqueeze(3)
+    g = log2_gate.unsqueeze(3)
     run = _Block((q * k).sum(-1)[..., None, None], g, torch.zeros_like(g))
     m = 1
     while m < chunk:
@@ -104,7 +107,7 @@ def _joined(later_q: Tensor, earlier_k: Tensor, run: _Block) -> _Block:
     (pairs1, pairs2), (start1, start2), (end1, end2) = (
         x.unflatten(2, (-1, 2)).unbind(3) for x in run
     )
-    across = (later_q * start2.exp()) @ (earlier_k * end1.exp()).mT
+    across = (later_q * start2.exp2()) @ (earlier_k * end1.exp2()).mT
     upper = torch.cat([pairs1, torch.zeros_like(across)], -1)
     lower = torch.cat([across, pairs2], -1)
     return _Block(

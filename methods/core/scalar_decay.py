@@ -21,6 +21,8 @@ BLOCK = 2**17
 """How many scores, or values, a chunk may have in all: of a batch, as many sequences are taken at a
 time as fit, for the same reason."""
 
+LOG2_E = math.log2(math.e)
+
 State = Float[Tensor, "b h n p"]
 """All that later queries need to know of the past."""
 
@@ -67,16 +69,19 @@ def _one_token(
 
 
 def _least(dtype: torch.dtype) -> float:
-    """Below this exponent a decay is zero: exponentials near the smallest normal number, or out of
-    range, take ten times as long as others."""
-    return math.log(torch.finfo(dtype).tiny) + 7.0
+    """A power of two below this one is a decay of zero: exponentials near the smallest normal
+    number, or out of range, take ten times as long as others."""
+    return math.log2(torch.finfo(dtype).tiny) + 10.0
 
 
-def _exp(exponent: Tensor) -> Tensor:
-    """Written over the exponent; zero where that is too small, one where it is above zero."""
+def _exp2(exponent: Tensor) -> Tensor:
+    """Written over the exponent; zero where that is too small, one where it is above zero.
+
+    In float32 on a processor `exp2` is four times as fast as `exp`.
+    """
     least = _least(exponent.dtype)
-    exponent.clamp_(least - 1.0, 0.0).exp_()
-    return torch.nn.functional.threshold_(exponent, math.exp(least), 0.0)
+    exponent.clamp_(least - 1.0, 0.0).exp2_()
+    return torch.nn.functional.threshold_(exponent, 2.0**least, 0.0)
 
 
 class _Chunk(NamedTuple):
@@ -86,37 +91,37 @@ class _Chunk(NamedTuple):
     k: Float[Tensor, "b g c n"]
     v: Float[Tensor, "b g c r p"]
     total: Float[Tensor, "b g r c"]
-    """The sum of log_a from the chunk's first token on, in float64."""
+    """The sum of log_a from the chunk's first token on, to base 2, in float64."""
 
     @property
     def since_start(self) -> Float[Tensor, "b g c r 1"]:
         """The decay from before the chunk to each token."""
-        return _exp(self.total.to(self.v.dtype, copy=True)).mT[..., None]
+        return _exp2(self.total.to(self.v.dtype, copy=True)).mT[..., None]
 
     @property
     def until_end(self) -> Float[Tensor, "b g c r 1"]:
         """The decay from each token to the last."""
-        return _exp((self.total[..., -1:] - self.total).to(self.v.dtype)).mT[..., None]
+        return _exp2((self.total[..., -1:] - self.total).to(self.v.dtype)).mT[..., None]
 
     @property
     def over_all(self) -> Float[Tensor, "b g 1 r 1"]:
         return self.since_start[:, :, -1:]
 
     def decays(self) -> Float[Tensor, "b g r c c"]:
-        """L of section 6.1 within the chunk: exp(total_t - total_s), zero where s is after t."""
+        """L of section 6.1 within the chunk: 2^(total_t - total_s), zero where s is after t."""
         c = self.total.shape[-1]
         # Differences of float64 numbers: a large decay somewhere costs the others no digits.
         out = torch.empty((*self.total.shape, c), dtype=self.v.dtype, device=self.v.device)
         torch.sub(self.total[..., None], self.total[..., None, :], out=out)
-        return _exp(out).tril_()
+        return _exp2(out).tril_()
 
 
 def _chunks(q: Tensor, k: Tensor, v: Tensor, log_a: Tensor, size: int) -> list[_Chunk]:
     """Views, for the most part."""
     groups = q.shape[1]
-    log_a = log_a.double().clamp(min=_least(v.dtype) - 1.0).unflatten(1, (groups, -1))
+    log2_a = (log_a.double() * LOG2_E).clamp_(min=_least(v.dtype) - 1.0).unflatten(1, (groups, -1))
     v = v.unflatten(1, (groups, -1)).permute(0, 1, 3, 2, 4)
-    pieces = (q.split(size, 2), k.split(size, 2), v.split(size, 2), log_a.split(size, 3))
+    pieces = (q.split(size, 2), k.split(size, 2), v.split(size, 2), log2_a.split(size, 3))
     parts = zip(*pieces, strict=True)
     return [_Chunk(q.contiguous(), k.contiguous(), v, a.cumsum(-1)) for q, k, v, a in parts]
 
@@ -237,5 +242,5 @@ class _Chunked(torch.autograd.Function):
                 out,
             )
             firsts.append(_outside(first, h))
-        forgotten = log_a < _least(v.dtype) - 1.0
+        forgotten = log_a * LOG2_E < _least(v.dtype) - 1.0
         return (*d_inputs[:3], d_log_a.masked_fill_(forgotten, 0.0), torch.cat(firsts), None)

@@ -22,6 +22,9 @@ BLOCK = 2**15
 """Numbers that one step works on, at most, while there is more than one sequence: rows of a batch
 are scanned one group after the other, so that a chunk stays in cache."""
 
+LOG2_E = math.log2(math.e)
+"""exp2 is several times as fast as exp on a processor, and as accurate."""
+
 Inner = Float[Tensor, "b t c"]
 Coefficients = Float[Tensor, "b t n"]
 ScanState = Float[Tensor, "b c n"]
@@ -78,7 +81,7 @@ def _step(
     x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor]:
     """One token, as in decoding: a chunk's set-up costs several times the work."""
-    h = torch.exp(dt * A) * state + B.mT * (dt * x)
+    h = torch.exp2((dt * LOG2_E) * A) * state + B.mT * (dt * x)
     return C @ h, h
 
 
@@ -86,8 +89,7 @@ class _Chunk:
     """Buffers of one chunk, `[k, r, n, c]`: k steps of r rows; state 0 is the one before."""
 
     def __init__(self, A: Float[Tensor, "n c"], rows: int, num_steps: int) -> None:
-        # exp2 is several times as fast as exp here, and as accurate.
-        self._exponent = A * math.log2(math.e)
+        self._exponent = A * LOG2_E
         self.decay = A.new_empty(num_steps, rows, *A.shape)
         self.states = A.new_empty(num_steps + 1, rows, *A.shape)
         self._decays, self._states = self.decay.unbind(), self.states.unbind()
