@@ -152,7 +152,7 @@ def test_a_record_whose_method_has_changed_since_is_pointed_out(tmp_path: Path):
 
 
 def test_a_trial_that_passes_its_memory_limit_is_out_of_memory(tmp_path: Path):
-    limited = ("--methods", f"{BAD}:GORGES", "--memory-limit")
+    limited = ("--methods", f"{BAD}:GORGES", "--set", "steps=2", "--memory-limit")
     run(tmp_path / "tight", *limited, "0.5")
     assert status(tmp_path / "tight")["fake-gorges"][0] == "out-of-memory"
     run(tmp_path / "wide", *limited, "6")

@@ -125,8 +125,8 @@ def test_features_are_redrawn_when_it_is_their_turn():
 def test_a_state_is_weighed_where_there_is_one():
     tokens = torch.randint(1, 3, (4, 1, 15))
     kernel, exact = classifier(performer, num_features=8), classifier(softmax)
-    # Per layer and head: 8 features times (8 values and a one), and a maximum, in float32.
-    assert decoding_state_bytes(kernel, lambda: kernel(tokens, None)) == 2 * (8 * 9 + 1) * 4
+    # Per layer and head: 8 features times (8 values, a one and 7 zeros), and a maximum, in float32.
+    assert decoding_state_bytes(kernel, lambda: kernel(tokens, None)) == 2 * (8 * 16 + 1) * 4
     assert decoding_state_bytes(exact, lambda: exact(tokens, None)) is None
 
 
