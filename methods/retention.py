@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn.functional import group_norm, silu
 
 from methods.api import Capabilities, Heads, Method
-from methods.core.recurrent_mixer import Dead, RecurrentMixer, Tokens, by_head, glorot
+from methods.core.recurrent_mixer import Dead, RecurrentMixer, Tokens, by_head
 from methods.core.scalar_decay import State, scalar_decay
+from methods.core.weights import glorot
 
 ByHead = Float[Tensor, "b h t d"]
 Turns = Float[Tensor, "rows 1 t half"]

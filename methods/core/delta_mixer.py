@@ -6,12 +6,13 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import pad, silu
+from torch.nn.functional import silu
 
 from methods.api import Heads
-from methods.core.causal_conv import Window, causal_conv
+from methods.core.causal_conv import Window, causal_conv, last_inputs
 from methods.core.delta_recurrence import DeltaState
-from methods.core.recurrent_mixer import Dead, RecurrentMixer, Tokens, by_head, glorot
+from methods.core.recurrent_mixer import Dead, RecurrentMixer, Tokens, by_head
+from methods.core.weights import draw_uniform, glorot
 
 PerHead = Float[Tensor, "b h t d"]
 
@@ -56,8 +57,7 @@ class DeltaMixer(RecurrentMixer):
         self.filters = None
         if conv_width:
             self.filters = torch.nn.Parameter(torch.empty(3 * inner, conv_width))
-            bound = conv_width**-0.5
-            torch.nn.init.uniform_(self.filters, -bound, bound, generator=generator)
+            draw_uniform(self.filters, conv_width**-0.5, generator)
         self.norm = torch.nn.RMSNorm(heads.head_dim, eps=1e-5)
         self.o_proj = glorot(inner, d_model, generator)
 
@@ -93,12 +93,7 @@ class DeltaMixer(RecurrentMixer):
         if self.filters is None:
             return x, x.new_zeros(x.shape[0], 0, x.shape[2])
         y, after = causal_conv(x, self.filters, None, window)
-        if dead is None:
-            return y, after
-        # The last inputs before the dead ones, which stand at the end.
-        seen = pad(x, (0, 0, self.conv_width - 1, 0))
-        index = (~dead).sum(1, keepdim=True) + torch.arange(self.conv_width - 1, device=x.device)
-        return y, seen.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
+        return y, after if dead is None else last_inputs(x, dead, after.shape[1])
 
 
 def _unit(x: PerHead) -> PerHead:

@@ -9,7 +9,8 @@ from torch.nn.functional import logsigmoid, silu
 
 from methods.api import Heads
 from methods.core.gated_recurrence import GatedState
-from methods.core.recurrent_mixer import Dead, RecurrentMixer, Tokens, by_head, glorot
+from methods.core.recurrent_mixer import Dead, RecurrentMixer, Tokens, by_head
+from methods.core.weights import glorot
 
 PerHead = Float[Tensor, "b h t d"]
 

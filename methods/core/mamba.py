@@ -12,9 +12,7 @@ from methods.api import Heads
 from methods.core.causal_conv import Window, causal_conv, last_inputs
 from methods.core.recurrent_mixer import Dead, RecurrentMixer, Tokens
 from methods.core.selective_scan import Coefficients, Inner, ScanState
-
-SMALLEST_STEP, LARGEST_STEP = 1e-3, 1e-1
-"""Between these the step sizes lie at first, log-uniformly (arXiv:2312.00752, section 3.6)."""
+from methods.core.weights import draw_uniform, filters, step_bias, uniform
 
 
 class MambaState(NamedTuple):
@@ -58,21 +56,17 @@ class MambaWeights(torch.nn.Module):
         inner = expand * d_model
         self.d_model, self.state_size, self.expand = d_model, state_size, expand
         self.conv_width, self.dt_rank = conv_width, dt_rank
-        self.in_proj = _linear(d_model, 2 * inner, generator)
-        self.conv1d = torch.nn.utils.skip_init(
-            torch.nn.Conv1d, inner, inner, conv_width, groups=inner, padding=conv_width - 1
-        )
-        for part in (self.conv1d.weight, self.conv1d.bias):
-            _uniform(part, conv_width**-0.5, generator)
-        self.x_proj = _linear(inner, dt_rank + 2 * state_size, generator)
+        self.in_proj = uniform(d_model, 2 * inner, generator)
+        self.conv1d = filters(inner, conv_width, generator, padding=conv_width - 1)
+        self.x_proj = uniform(inner, dt_rank + 2 * state_size, generator)
         self.dt_proj = torch.nn.utils.skip_init(torch.nn.Linear, dt_rank, inner)
-        _uniform(self.dt_proj.weight, dt_rank**-0.5, generator)
+        draw_uniform(self.dt_proj.weight, dt_rank**-0.5, generator)
         with torch.no_grad():
-            self.dt_proj.bias.copy_(_step_bias(inner, generator))
+            self.dt_proj.bias.copy_(step_bias(inner, generator))
         A = torch.arange(1, state_size + 1, dtype=torch.float32).repeat(inner, 1)
         self.A_log = torch.nn.Parameter(A.log())
         self.D = torch.nn.Parameter(torch.ones(inner))
-        self.out_proj = _linear(inner, d_model, generator)
+        self.out_proj = uniform(inner, d_model, generator)
 
     def transition(self) -> Float[Tensor, "c n"]:
         """A: negative, in float32 or better."""
@@ -140,20 +134,3 @@ class MambaMixer(AnyMamba):
             window = last_inputs(inner, dead, window.shape[1])
         y, h = self.scan(ScanInputs(u, step, B, C, gate), h)
         return w.out_proj(y), MambaState(window, h)
-
-
-def _step_bias(inner: int, generator: torch.Generator) -> Float[Tensor, " c"]:
-    """softplus of it is log-uniform between the smallest and the largest step."""
-    low, high = math.log(SMALLEST_STEP), math.log(LARGEST_STEP)
-    dt = torch.exp(low + (high - low) * torch.rand(inner, generator=generator))
-    return dt + torch.log(-torch.expm1(-dt))
-
-
-def _linear(inputs: int, outputs: int, generator: torch.Generator) -> torch.nn.Linear:
-    linear = torch.nn.utils.skip_init(torch.nn.Linear, inputs, outputs, bias=False)
-    _uniform(linear.weight, inputs**-0.5, generator)
-    return linear
-
-
-def _uniform(part: Tensor, bound: float, generator: torch.Generator) -> None:
-    torch.nn.init.uniform_(part, -bound, bound, generator=generator)

@@ -12,12 +12,10 @@ from torch.nn.functional import silu
 from methods.api import Heads
 from methods.core.causal_conv import Window, causal_conv, last_inputs
 from methods.core.recurrent_mixer import Dead, RecurrentMixer, Tokens
+from methods.core.weights import filters, step_bias, uniform
 
 Inner = Float[Tensor, "b t c"]
 SsmState = Float[Tensor, "b h n p"]
-
-SMALLEST_STEP, LARGEST_STEP = 1e-3, 1e-1
-"""Between these the step sizes lie at first, log-uniformly, as in the authors' code."""
 
 LARGEST_RATE = 16.0
 """-A lies between 1 and this at first, uniformly, as in the authors' code."""
@@ -85,18 +83,14 @@ class Mamba2Weights(torch.nn.Module):
                 f" {self.head_dim} that {expand} times {d_model} makes."
             )
         self.conv_dim = conv_dim = inner + 2 * num_groups * state_size
-        self.in_proj = _linear(d_model, inner + conv_dim + num_heads, generator)
-        self.conv1d = torch.nn.utils.skip_init(
-            torch.nn.Conv1d, conv_dim, conv_dim, conv_width, groups=conv_dim
-        )
-        for part in (self.conv1d.weight, self.conv1d.bias):
-            _uniform(part, conv_width**-0.5, generator)
-        self.dt_bias = torch.nn.Parameter(_step_bias(num_heads, generator))
+        self.in_proj = uniform(d_model, inner + conv_dim + num_heads, generator)
+        self.conv1d = filters(conv_dim, conv_width, generator)
+        self.dt_bias = torch.nn.Parameter(step_bias(num_heads, generator))
         rate = 1 + (LARGEST_RATE - 1) * torch.rand(num_heads, generator=generator)
         self.A_log = torch.nn.Parameter(rate.log())
         self.D = torch.nn.Parameter(torch.ones(num_heads))
         self.norm = GatedNorm(inner, num_groups)
-        self.out_proj = _linear(inner, d_model, generator)
+        self.out_proj = uniform(inner, d_model, generator)
 
     def transition(self) -> Float[Tensor, " h"]:
         """A: negative, in float32 or better."""
@@ -186,20 +180,3 @@ class Mamba2Mixer(AnyMamba2):
         )
         y, ssm = self.scan(inputs, ssm)
         return w.out_proj(w.norm(y.flatten(2), gate)), Mamba2State(window, ssm)
-
-
-def _step_bias(num_heads: int, generator: torch.Generator) -> Float[Tensor, " h"]:
-    """softplus of it is log-uniform between the smallest and the largest step."""
-    low, high = math.log(SMALLEST_STEP), math.log(LARGEST_STEP)
-    dt = torch.exp(low + (high - low) * torch.rand(num_heads, generator=generator))
-    return dt + torch.log(-torch.expm1(-dt))
-
-
-def _linear(inputs: int, outputs: int, generator: torch.Generator) -> torch.nn.Linear:
-    linear = torch.nn.utils.skip_init(torch.nn.Linear, inputs, outputs, bias=False)
-    _uniform(linear.weight, inputs**-0.5, generator)
-    return linear
-
-
-def _uniform(part: Tensor, bound: float, generator: torch.Generator) -> None:
-    torch.nn.init.uniform_(part, -bound, bound, generator=generator)

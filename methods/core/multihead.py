@@ -11,6 +11,7 @@ from torch import Tensor
 from methods.api import Heads, KeyPadding, Method, Mixer
 from methods.core import capabilities
 from methods.core.attention import BuiltAttention, build_attention
+from methods.core.weights import glorot
 
 Tokens = Float[Tensor, "b t e"]
 
@@ -43,10 +44,10 @@ class MultiHeadMixer(BuiltMixer):
         qkv_dim, kv_dim = heads.num_heads * heads.head_dim, heads.num_kv_heads * heads.head_dim
         self.attention = attention
         self.causal = causal
-        self.q_proj = _projection(d_model, qkv_dim, generator)
-        self.k_proj = _projection(d_model, kv_dim, generator)
-        self.v_proj = _projection(d_model, kv_dim, generator)
-        self.o_proj = _projection(qkv_dim, d_model, generator)
+        self.q_proj = glorot(d_model, qkv_dim, generator)
+        self.k_proj = glorot(d_model, kv_dim, generator)
+        self.v_proj = glorot(d_model, kv_dim, generator)
+        self.o_proj = glorot(qkv_dim, d_model, generator)
 
     def forward(self, x: Tokens, *, key_padding: KeyPadding | None = None) -> Tokens:
         o = self.attention(*self.project(x), causal=self.causal, key_padding=key_padding)
@@ -164,10 +165,3 @@ def tensors(state: Any) -> Iterator[Tensor]:
     elif isinstance(state, tuple | list):
         for part in state:
             yield from tensors(part)
-
-
-def _projection(inputs: int, outputs: int, generator: torch.Generator) -> torch.nn.Linear:
-    """Glorot's uniform weights. Linear's own would come from the global generator."""
-    linear = torch.nn.utils.skip_init(torch.nn.Linear, inputs, outputs, bias=False)
-    torch.nn.init.xavier_uniform_(linear.weight, generator=generator)
-    return linear

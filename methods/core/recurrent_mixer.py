@@ -52,17 +52,6 @@ class RecurrentMixer(Mixer, ABC):
         return self.mix(x, state)
 
 
-def glorot(
-    inputs: int, outputs: int, generator: torch.Generator, *, bias: bool = False
-) -> torch.nn.Linear:
-    """A linear layer of Glorot's uniform weights from the generator; a bias starts from zeros."""
-    linear = torch.nn.utils.skip_init(torch.nn.Linear, inputs, outputs, bias=bias)
-    torch.nn.init.xavier_uniform_(linear.weight, generator=generator)
-    if bias:
-        torch.nn.init.zeros_(linear.bias)
-    return linear
-
-
 def by_head(x: Float[Tensor, "b t hd"], num_heads: int) -> Float[Tensor, "b h t d"]:
     """The heads of a projection."""
     return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)

@@ -11,13 +11,13 @@ import torch
 from torch.nn.functional import silu, softplus
 
 from methods.api import Heads, UnsupportedError
-from methods.core.mamba import LARGEST_STEP, SMALLEST_STEP
+from methods.core.weights import LARGEST_STEP, SMALLEST_STEP
 from methods.mamba import METHOD, Mamba
 from methods.mamba_fused import METHOD as FUSED
 from methods.mamba_fused import MambaFused
 from methods.mamba_transformers import MambaTransformers
 from methods.mambapy import MambaPy
-from tests.methods.recurrences import selective
+from tests.methods.recurrences import require_same_gradients, selective
 
 OTHERS = [(MambaPy, "mambapy"), (MambaTransformers, "transformers")]
 HEADS = Heads(num_heads=2, head_dim=4, num_kv_heads=2, max_time=64)
@@ -47,21 +47,6 @@ def written_out(w, x):
     dt = torch.log1p(torch.exp(step @ w.dt_proj.weight.T + w.dt_proj.bias))
     y, _ = selective(u, dt, -torch.exp(w.A_log), B, C, w.D)
     return (y * gate * torch.sigmoid(gate)) @ w.out_proj.weight.T
-
-
-def require_same_gradients(one, other, x, tolerance):
-    """Of two functions of x: outputs, and gradients of x and of parameters by name."""
-    results = []
-    for forward, parameters in (one, other):
-        leaf = x.clone().requires_grad_()
-        o = forward(leaf)
-        weight = torch.linspace(-1, 1, o.numel(), dtype=o.dtype).view_as(o)
-        found = torch.autograd.grad(o, [leaf, *parameters.values()], weight)
-        results.append(dict(zip(["o", "x", *parameters], [o, *found], strict=True)))
-    assert results[0].keys() == results[1].keys()
-    for name, expected in results[1].items():
-        worst = (results[0][name] - expected).abs().max()
-        assert worst <= tolerance * expected.abs().max(), name
 
 
 @pytest.mark.parametrize("options", [{}, {"state_size": 5, "expand": 3, "conv_width": 1}])

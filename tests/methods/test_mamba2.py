@@ -12,12 +12,14 @@ import torch
 from torch.nn.functional import silu, softplus
 
 from methods.api import Heads, UnsupportedError
-from methods.core.mamba2 import LARGEST_STEP, NORM_EPSILON, SMALLEST_STEP
+from methods.core.mamba2 import NORM_EPSILON
 from methods.core.testing import assert_method
+from methods.core.weights import LARGEST_STEP, SMALLEST_STEP
 from methods.mamba2 import METHOD, Mamba2
 from methods.mamba2_fused import METHOD as FUSED
 from methods.mamba2_fused import Mamba2Fused
 from methods.mamba2_transformers import Mamba2Transformers
+from tests.methods.recurrences import require_same_gradients
 
 HEADS = Heads(num_heads=2, head_dim=4, num_kv_heads=2, max_time=64)
 GROUPS = {"state_size": 5, "expand": 3, "head_dim": 4, "num_groups": 3, "conv_width": 2}
@@ -65,21 +67,6 @@ def written_out(w, x):
     gated = (y.flatten(2) * gate * torch.sigmoid(gate)).chunk(w.num_groups, -1)
     rms = [part / (part.square().mean(-1, keepdim=True) + NORM_EPSILON).sqrt() for part in gated]
     return (torch.cat(rms, -1) * w.norm.weight) @ w.out_proj.weight.T
-
-
-def require_same_gradients(one, other, x, tolerance):
-    """Of two functions of x: outputs, and gradients of x and of parameters by name."""
-    results = []
-    for forward, parameters in (one, other):
-        leaf = x.clone().requires_grad_()
-        o = forward(leaf)
-        weight = torch.linspace(-1, 1, o.numel(), dtype=o.dtype).view_as(o)
-        found = torch.autograd.grad(o, [leaf, *parameters.values()], weight)
-        results.append(dict(zip(["o", "x", *parameters], [o, *found], strict=True)))
-    assert results[0].keys() == results[1].keys()
-    for name, expected in results[1].items():
-        worst = (results[0][name] - expected).abs().max()
-        assert worst <= tolerance * expected.abs().max(), name
 
 
 @pytest.mark.parametrize("options", [{}, GROUPS, {"chunk": 7}])
