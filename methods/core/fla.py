@@ -1,5 +1,8 @@
 """Kernels of the package flash-linear-attention, called in our layout."""
 
+from functools import partial
+from typing import Any
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -14,12 +17,13 @@ class FlaKernel:
     """`fla.ops.NAME` as of fla-core 0.6.0: one kernel by chunks, and one that goes token by token,
     which decoding takes. Both read `[b, t, h, d]` and keep their state in float32.
 
-    Raises MissingDependencyError where the package cannot be imported.
+    `by_chunks` are options of the first alone. Raises MissingDependencyError where the package
+    cannot be imported.
     """
 
-    def __init__(self, method: str, name: str) -> None:
+    def __init__(self, method: str, name: str, **by_chunks: Any) -> None:
         module = import_package(method, f"fla.ops.{name}", INSTALL)
-        self._by_chunks = getattr(module, f"chunk_{name}")
+        self._by_chunks = partial(getattr(module, f"chunk_{name}"), **by_chunks)
         self._by_tokens = getattr(module, f"fused_recurrent_{name}")
 
     def __call__(

@@ -66,6 +66,49 @@ def fused_recurrent_gla(
     return _recurrence(q, k, v, scale, initial_state, output_final_state, gate=gk)
 
 
+def chunk_simple_gla(
+    q,
+    k,
+    v,
+    g=None,
+    g_gamma=None,
+    scale=None,
+    initial_state=None,
+    output_final_state=False,
+    state_v_first=False,
+    cu_seqlens=None,
+    cu_seqlens_cpu=None,
+    **kwargs,
+):
+    chunk = kwargs.pop("chunk_size", 64)
+    assert chunk == 2 ** (chunk.bit_length() - 1), "`chunk_size` must be a power of 2"
+    assert not kwargs
+    assert q.dtype == torch.float32 or (q.shape[-1] % 2 == 0 and v.shape[-1] % 2 == 0)
+    return fused_recurrent_simple_gla(q, k, v, g, g_gamma, scale, initial_state, output_final_state)
+
+
+def fused_recurrent_simple_gla(
+    q,
+    k,
+    v,
+    g=None,
+    g_gamma=None,
+    scale=None,
+    initial_state=None,
+    output_final_state=False,
+    reverse=False,
+    state_v_first=False,
+    cu_seqlens=None,
+    **kwargs,
+):
+    assert not kwargs
+    assert q.dtype == k.dtype == v.dtype
+    assert g.shape == q.shape[:3], "one gate a token and head"
+    assert g.dtype == torch.float32
+    gate = g[..., None]
+    return _recurrence(q, k, v, scale, initial_state, output_final_state, gate=gate)
+
+
 def chunk_delta_rule(
     q,
     k,
@@ -121,6 +164,7 @@ def chunk_linear_attn(
 
 KERNELS = {
     "gla": (chunk_gla, fused_recurrent_gla),
+    "simple_gla": (chunk_simple_gla, fused_recurrent_simple_gla),
     "delta_rule": (chunk_delta_rule, fused_recurrent_delta_rule),
     "linear_attn": (chunk_linear_attn,),
 }

@@ -1,6 +1,7 @@
 """The adapters to flash-linear-attention, on stand-ins for its kernels with the same signatures."""
 
 import dataclasses
+import sys
 
 import pytest
 import torch
@@ -10,8 +11,10 @@ from methods import (
     fla_delta_rule,
     fla_gated_linear_attention,
     fla_linear_attention,
+    fla_retention,
     gated_linear_attention,
     linear_transformer,
+    retention,
 )
 from methods.api import Heads, Method, MissingDependencyError, UnsupportedError
 from methods.core.capabilities import missing_packages
@@ -19,6 +22,7 @@ from methods.core.delta_recurrence import delta_scan
 from methods.core.fla import FlaKernel
 from methods.core.gated_recurrence import gated_scan
 from methods.core.multihead import build_mixer
+from methods.core.scalar_decay import scalar_decay
 from methods.core.testing import assert_method
 from tests.fakes import fla
 
@@ -27,6 +31,7 @@ PAIRS = {
     for adapter, ours in (
         (fla_gated_linear_attention, gated_linear_attention),
         (fla_delta_rule, delta_rule),
+        (fla_retention, retention),
         (fla_linear_attention, linear_transformer),
     )
 }
@@ -37,7 +42,7 @@ def _on_a_processor(method: Method) -> Method:
     return dataclasses.replace(method, can=dataclasses.replace(method.can, devices=("cpu",)))
 
 
-def _build(method: Method):
+def _build(method: Method, **options):
     return build_mixer(
         method,
         d_model=10,
@@ -45,6 +50,7 @@ def _build(method: Method):
         heads=Heads(num_heads=3, head_dim=8, num_kv_heads=3, max_time=64),
         causal=True,
         generator=torch.Generator().manual_seed(0),
+        **options,
     )
 
 
@@ -60,15 +66,20 @@ def _rows(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
 
 
+def _scalar_decay(q, k, v, log_a, state):
+    return scalar_decay(q, k, v, log_a, state=state)
+
+
 @pytest.mark.parametrize("time", [1, 70])
 def test_the_kernels_give_our_outputs_and_our_states_unscaled(time, monkeypatch):
     fla.install(monkeypatch)
-    q, k, v = (_rows(2, 3, time, width).bfloat16() for width in (5, 5, 4))
-    S, beta = _rows(2, 3, 5, 4), _rows(2, 3, time).sigmoid()
-    log_gate = -_rows(2, 3, time, 5).square()
+    q, k, v = (_rows(2, 3, time, width).bfloat16() for width in (6, 6, 4))
+    S, beta = _rows(2, 3, 6, 4), _rows(2, 3, time).sigmoid()
+    log_gate = -_rows(2, 3, time, 6).square()
     k = torch.nn.functional.normalize(k, dim=-1)
     for name, gate, ours in (
         ("gla", log_gate, gated_scan),
+        ("simple_gla", log_gate[..., 0], _scalar_decay),
         ("delta_rule", beta.bfloat16(), delta_scan),
     ):
         o, state = FlaKernel("a test", name)(q, k, v, gate, state=S)
@@ -106,6 +117,24 @@ def test_an_adapter_has_its_namesakes_options_and_weights(name, monkeypatch):
     found, due = (_build(method).state_dict() for method in (adapter, ours))
     assert found.keys() == due.keys()
     assert all(torch.equal(found[key], due[key]) for key in found)
+
+
+def test_retention_hands_over_its_chunk_and_refuses_one_that_the_kernel_would(monkeypatch):
+    fla.install(monkeypatch)
+    seen = []
+    kernel = sys.modules["fla.ops.simple_gla"].chunk_simple_gla
+
+    def spy(*args, chunk_size, **kwargs):
+        seen.append(chunk_size)
+        return kernel(*args, chunk_size=chunk_size, **kwargs)
+
+    monkeypatch.setattr(sys.modules["fla.ops.simple_gla"], "chunk_simple_gla", spy)
+    method = _on_a_processor(fla_retention.METHOD)
+    _build(method, chunk=32)(torch.ones(1, 4, 10))
+    assert seen == [32]
+    for chunk in (8, 48):
+        with pytest.raises(ValueError, match=f"a power of two from 16 on.*, and it is {chunk}"):
+            _build(method, chunk=chunk)
 
 
 @pytest.mark.parametrize("name", PAIRS)
