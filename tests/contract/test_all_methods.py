@@ -37,6 +37,15 @@ VARIANTS = [
     ("darkformer", {"proposal": "optimal", "initial": "whitening", "rank": 3}),
     ("darkformer-pytorch", {"num_features": 33, "orthogonal": False}),
     ("fast-transformers-favor", {"num_features": 256}),
+    ("nystromformer", {"num_landmarks": 8}),
+    ("nystromformer", {"num_landmarks": 1, "conv_kernel": 0}),
+    ("nystromformer", {"num_landmarks": 32, "conv_kernel": 1, "pinv_iterations": 1}),
+    ("linformer", {"rank": 7, "shared": "none"}),
+    ("linformer", {"rank": 1, "shared": "kv"}),
+    ("cosformer", {"horizon": 1000}),
+    ("delta-rule", {"conv_width": 0}),
+    ("local", {"window": 5}),
+    ("mamba2", {"state_size": 5, "expand": 3, "head_dim": 4, "num_groups": 3, "conv_width": 2}),
 ]
 BREAKS = {
     # Its maximum over all keys lets the future underflow the past (future-not-seen); padded keys

@@ -9,7 +9,6 @@ from torch import Tensor
 from methods import cosformer
 from methods.api import Heads
 from methods.core.attention import build_attention
-from methods.core.testing import assert_method
 
 HEADS = Heads(num_heads=6, head_dim=5, num_kv_heads=2, max_time=161)
 
@@ -158,7 +157,3 @@ def test_features_keep_float32_under_autocast():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         under = _build()(*inputs, causal=True)
     assert torch.equal(under, _build()(*inputs, causal=True))
-
-
-def test_another_horizon_keeps_the_contract():
-    assert_method(cosformer.METHOD, options={"horizon": 1000})

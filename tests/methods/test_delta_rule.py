@@ -7,7 +7,6 @@ from torch import Tensor
 from methods.api import Heads
 from methods.core import segments
 from methods.core.delta_recurrence import CHUNK, delta_scan
-from methods.core.testing import assert_method
 from methods.delta_rule import METHOD, DeltaRule
 
 HEADS = Heads(num_heads=3, head_dim=5, num_kv_heads=3, max_time=64)
@@ -121,10 +120,6 @@ def test_a_prefill_with_padding_leaves_the_state_after_the_last_live_token(conv_
         torch.testing.assert_close(y[row : row + 1, live], alone)
         for part, part_due in zip(state, due, strict=True):
             torch.testing.assert_close(part[row : row + 1], part_due)
-
-
-def test_it_keeps_the_contract_without_a_convolution():
-    assert_method(METHOD, options={"conv_width": 0})
 
 
 def test_a_negative_width_is_refused():
