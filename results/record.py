@@ -13,8 +13,9 @@ from pydantic import Field
 
 from results.curve import CostCurve
 from results.frozen import Frozen
+from results.probe import ProbeResult
 
-SCHEMA = 2
+SCHEMA = 3
 Scalar = bool | int | float | str | None
 Status = Literal[
     "completed",
@@ -192,8 +193,10 @@ class Record(Frozen):
     training: Training | None = None
     cost: Cost | None = None
     curve: CostCurve | None = None
+    probe: ProbeResult | None = None
     data: DataCard | None = None
     settings_resolved: dict[str, Scalar] = Field(default_factory=dict)
-    """The whole protocol as run: model, training and data values, or those of a cost task."""
+    """The whole protocol as run: model, training and data values, or those of a cost task or a
+    probe."""
     machine: Machine
     provenance: Provenance
