@@ -13,8 +13,9 @@ PINS = pyproject.toml constraints.txt
 demo: $(VENV)/installed-packaged
 	$(BIN)/python -m bench run --methods darkformer performer --task lra --results $(RESULTS)
 
+# Two processes of one thread each: threads that wait for each other at every small matrix are slower.
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 -p no:benchmark
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check

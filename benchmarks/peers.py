@@ -10,6 +10,7 @@ import importlib
 import itertools
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -57,10 +58,17 @@ class Cell:
         )
 
 
+def settle_memory() -> None:
+    """As in trials, freed memory is kept; BENCH_KEEP_MEMORY=0 leaves the C library as users find
+    it, where each large temporary costs fresh pages."""
+    if os.environ.get("BENCH_KEEP_MEMORY", "1") == "1":
+        keep_freed_memory()
+
+
 def times(ours: str, peers: list[str], num_threads: int, **cell: Any) -> dict[str, Any]:
     """Samples, in seconds a call, of each contender, and why others were left out."""
     torch.set_num_threads(num_threads)
-    keep_freed_memory()
+    settle_memory()
     asked = Cell(**cell)
     skipped: dict[str, str] = {}
     calls: dict[str, Call] = {}
@@ -104,7 +112,7 @@ def decode(names: list[str], num_threads: int, context: int, num_features: int) 
 def crossover(ours: str, num_threads: int, **cell: Any) -> dict[str, Any]:
     """Between which two lengths ours becomes faster than sdpa: doubling, then bisection."""
     torch.set_num_threads(num_threads)
-    keep_freed_memory()
+    settle_memory()
     asked = Cell(**cell)
     attention, exact = build(ours, asked.num_features), build("sdpa", 0)
 
