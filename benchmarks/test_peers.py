@@ -2,8 +2,8 @@
 
 Run with `python -m pytest benchmarks/test_peers.py -s -p no:cacheprovider`, or a part of it:
 `-k "times and darkformer and m128 and causal and forward"`. A ratio is the peer's time divided by
-ours: more than 1 is slower than ours. BENCH_THREADS sets the threads, two unless said; BENCH_KEEP_MEMORY=0 measures without
-the kept memory of trials.
+ours: more than 1 is slower than ours. BENCH_THREADS sets the threads, two unless said;
+BENCH_KEEP_MEMORY=0 measures without the kept memory of trials.
 """
 
 import json
