@@ -64,11 +64,13 @@ def labels(inputs: Inputs) -> tuple[str, ...]:
     return ("queries", "keys", "values") if len(inputs) == 3 else ("tokens",)
 
 
-def _way(causal: bool) -> str:
+def way(causal: bool) -> str:
+    """What a direction is called in a sentence."""
     return "causal" if causal else "bidirectional"
 
 
-def _right_padding(lengths: tuple[int, ...], time: int, device: str) -> Tensor:
+def right_padding(lengths: tuple[int, ...], time: int, device: str) -> Tensor:
+    """True past each length."""
     return torch.arange(time, device=device) >= torch.tensor(lengths, device=device)[:, None]
 
 
@@ -82,7 +84,7 @@ def shape_and_dtype_kept(subject: Subject) -> None:
             run = subject.build(causal, dtype=dtype)
             for time in TIMES:
                 inputs = subject.inputs(time, dtype=dtype)
-                _require_like(run(inputs), inputs[0], f"{_way(causal)} {dtype} output of {time}")
+                _require_like(run(inputs), inputs[0], f"{way(causal)} {dtype} output of {time}")
     if subject.method.can.cross:
         inputs = subject.inputs(7, key_time=33)
         _require_like(subject.build(False)(inputs), inputs[0], "cross-attention output")
@@ -107,7 +109,7 @@ def low_precision_is_close(subject: Subject) -> None:
         apart = float((actual - expected).detach().norm() / expected.detach().norm())
         if not apart <= LOW_PRECISION:
             raise LawBrokenError(
-                f"{_way(causal)} bfloat16 output is {apart:.2g} of its norm away from"
+                f"{way(causal)} bfloat16 output is {apart:.2g} of its norm away from"
                 f" {str(subject.dtype).removeprefix('torch.')}'s."
             )
 
@@ -126,38 +128,6 @@ def future_not_seen(subject: Subject) -> None:
             )
 
 
-def padding_as_good_as_absent(subject: Subject) -> None:
-    """What stands in padded places does not matter, nor that the places are there."""
-    time, length = 33, 20
-    for causal in subject.directions:
-        run = subject.build(causal)
-        inputs = subject.inputs(time)
-        garbage = subject.inputs(time, seed=2, norm=LARGE_NORM)
-        filled = join(cut(inputs, 0, length), cut(garbage, length, time))
-        padding = _right_padding((length, length), time, subject.device)
-        padded = run(filled, padding)
-        require_close(
-            padded[..., :length, :],
-            run(cut(inputs, 0, length)),
-            f"{_way(causal)} output differs from that without the padded places",
-        )
-        uneven = _right_padding((time, 7), time, subject.device)
-        require_close(
-            run(inputs, uneven)[1, ..., :7, :],
-            run(cut(inputs, 0, 7))[1],
-            f"{_way(causal)} output of the shorter of two differs from that without padded places",
-        )
-    if subject.method.can.cross:
-        run = subject.build(False)
-        q, k, v = subject.inputs(7, key_time=time)
-        padding = _right_padding((length, length), time, subject.device)
-        require_close(
-            run((q, k, v), padding),
-            run((q, *cut((k, v), 0, length))),
-            "cross-attention output differs from that without the padded places",
-        )
-
-
 def batch_neighbours_not_seen(subject: Subject) -> None:
     """An example gives the same whatever shares its batch."""
     for causal in subject.directions:
@@ -167,7 +137,7 @@ def batch_neighbours_not_seen(subject: Subject) -> None:
         require_close(
             run(mixed)[0],
             run(inputs)[0],
-            f"{_way(causal)} output of one sequence moved when its neighbour in the batch changed,",
+            f"{way(causal)} output of one sequence moved when its neighbour in the batch changed,",
         )
 
 
@@ -197,9 +167,9 @@ def fresh_output_for_fresh_input(subject: Subject) -> None:
         require_close(
             run(inputs),
             subject.build(causal)(inputs),
-            f"{_way(causal)} output of a second call differs from a fresh instance's",
+            f"{way(causal)} output of a second call differs from a fresh instance's",
         )
-        require_close(first, kept, f"{_way(causal)} output was overwritten by the next call,")
+        require_close(first, kept, f"{way(causal)} output was overwritten by the next call,")
 
 
 def gradients_finite(subject: Subject) -> None:
@@ -208,7 +178,7 @@ def gradients_finite(subject: Subject) -> None:
     for causal in subject.directions:
         paddings = [None]
         if subject.method.can.key_padding:
-            paddings.append(_right_padding((0, 20), time, subject.device))
+            paddings.append(right_padding((0, 20), time, subject.device))
         run = subject.build(causal)
         for norm in (None, LARGE_NORM):
             for padding in paddings:
@@ -217,7 +187,7 @@ def gradients_finite(subject: Subject) -> None:
                     if not torch.isfinite(gradient).all():
                         size = "ordinary" if norm is None else f"norm {norm:g}"
                         raise LawBrokenError(
-                            f"{_way(causal)} gradient of {name} is not finite for {size} inputs."
+                            f"{way(causal)} gradient of {name} is not finite for {size} inputs."
                         )
 
 
@@ -244,12 +214,12 @@ def inputs_not_written_to(subject: Subject) -> None:
         inputs = subject.inputs(33)
         kept = [x.clone() for x in inputs]
         run(inputs)
-        _require_untouched(inputs, kept, _way(causal))
+        _require_untouched(inputs, kept, way(causal))
         if subject.method.can.key_padding:
-            padding = _right_padding((33, 20), 33, subject.device)
+            padding = right_padding((33, 20), 33, subject.device)
             kept_padding = padding.clone()
             run(inputs, padding)
-            _require_untouched((*inputs, padding), [*kept, kept_padding], _way(causal))
+            _require_untouched((*inputs, padding), [*kept, kept_padding], way(causal))
     if subject.method.can.stepwise:
         run = subject.build(True)
         _, state = run.prefill(subject.inputs(7))
@@ -268,10 +238,10 @@ def undeclared_raises(subject: Subject) -> None:
     """What is not declared is refused by UnsupportedError, and not computed somehow."""
     can, inputs = subject.method.can, subject.inputs(7)
     for causal in {False, True} - set(subject.directions):
-        _refuses(lambda c=causal: subject.build(c)(inputs), f"{_way(causal)} use")
+        _refuses(lambda c=causal: subject.build(c)(inputs), f"{way(causal)} use")
     run = subject.build(subject.directions[0])
     if not can.key_padding:
-        padding = _right_padding((7, 3), 7, subject.device)
+        padding = right_padding((7, 3), 7, subject.device)
         _refuses(lambda: run(inputs, padding), "key_padding")
     if not can.stepwise:
         _refuses(lambda: run.prefill(inputs), "stepwise use")

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from methods.api import Discloses, Method, UnsupportedError
-from methods.core import decoding_laws, exact_laws, laws
+from methods.core import decoding_laws, exact_laws, laws, padding_laws
 from methods.core.capabilities import require_device, under_options
 from methods.core.laws import LawBrokenError
 from methods.core.subject import Subject
@@ -168,7 +168,7 @@ LAWS = (
     Law(name="future-not-seen", check=laws.future_not_seen, skip=_unless_declared("causal")),
     Law(
         name="padding-as-good-as-absent",
-        check=laws.padding_as_good_as_absent,
+        check=padding_laws.padding_as_good_as_absent,
         skip=_unless_declared("key_padding"),
     ),
     Law(

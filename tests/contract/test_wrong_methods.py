@@ -6,11 +6,18 @@ import torch
 from methods import softmax
 from methods.api import AttentionModule, Capabilities, Method
 from methods.core.testing import GATE_LAWS, LAWS, ContractError, assert_method, check_method
-from tests.contract.wrong_methods import PLAIN, WRONG, off_by_one
+from tests.contract.wrong_methods import (
+    PLAIN,
+    WRONG,
+    CountsPlaces,
+    blanks_padding,
+    off_by_one,
+    trusts_the_causal_mask,
+)
 
 CONSEQUENCES = {
-    # A second chunk is taken from its own first key as well.
-    "stepping-equals-whole": {"segments-equal-whole"},
+    # A second chunk is taken from its own first key as well, and all from a padded first key.
+    "stepping-equals-whole": {"segments-equal-whole", "padding-as-good-as-absent"},
     # A padded neighbour's output is another one, and a hundredth of it arrives here.
     "batch-neighbours-not-seen": {"padding-as-good-as-absent"},
     # A stale result is wrong wherever two results are compared.
@@ -41,6 +48,35 @@ def test_a_wrong_method_breaks_the_law_that_it_was_written_to_break(law):
 def test_a_broken_law_says_what_was_seen(law, words):
     (result,) = check_method(WRONG[law], laws=[law])
     assert words in result.detail
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        (
+            Method(name="trusts", attention=trusts_the_causal_mask, can=PLAIN),
+            "causal output moved when the contents of padded places changed, by",
+        ),
+        (
+            Method(
+                name="counts",
+                mixer=CountsPlaces,
+                can=Capabilities(causal=True, key_padding=True, stepwise=True),
+            ),
+            "without the padded places before the first token by",
+        ),
+    ],
+)
+def test_padding_before_live_tokens_is_checked_of_causal_methods(method, words):
+    (result,) = check_method(method, laws=["padding-as-good-as-absent"])
+    assert words in result.detail
+
+
+def test_a_namesake_is_compared_with_padding_before_live_keys():
+    method = Method(name="blanks", attention=blanks_padding, can=PLAIN, same_as="softmax")
+    laws = ["padding-as-good-as-absent", "equals-namesake"]
+    results = check_method(method, laws=laws, namesake=softmax.METHOD)
+    assert [result.passed for result in results] == [True, False]
 
 
 def test_the_gate_stops_what_would_make_a_score_or_a_time_a_lie():

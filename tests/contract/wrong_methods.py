@@ -1,4 +1,4 @@
-"""Seven methods that look right, each wrong in one way that has been seen in the wild."""
+"""Methods that look right, each wrong in one way that has been seen in the wild."""
 
 from typing import Any
 
@@ -15,6 +15,7 @@ from methods.api import (
     KeyPadding,
     Keys,
     Method,
+    Mixer,
     Outputs,
     Queries,
     Values,
@@ -61,6 +62,38 @@ def forgets_padding(
     """It takes the mask and does not use it."""
     del key_padding
     return _softmax(q, k, v, None, 1 if causal else None)
+
+
+def trusts_the_causal_mask(
+    q: Queries, k: Keys, v: Values, *, causal: bool = False, key_padding: KeyPadding | None = None
+) -> Outputs:
+    """It takes padding to be in the future always, where a causal mask hides it."""
+    return _softmax(q, k, v, None if causal else key_padding, 1 if causal else None)
+
+
+def blanks_padding(
+    q: Queries, k: Keys, v: Values, *, causal: bool = False, key_padding: KeyPadding | None = None
+) -> Outputs:
+    """Causally it makes zeros of padded keys and values, which are then counted all the same."""
+    if causal and key_padding is not None:
+        k, v = (x.masked_fill(key_padding[:, None, :, None], 0.0) for x in (k, v))
+        key_padding = None
+    return _softmax(q, k, v, key_padding, 1 if causal else None)
+
+
+class CountsPlaces(Mixer):
+    """A running mean of the tokens that counts the padded places as well."""
+
+    def __init__(
+        self, d_model: int, heads: Heads, generator: torch.Generator, *, causal: bool
+    ) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor, *, key_padding: KeyPadding | None = None) -> Tensor:
+        if key_padding is not None:
+            x = x.masked_fill(key_padding[..., None], 0.0)
+        count = torch.arange(1, x.shape[1] + 1, device=x.device)[:, None]
+        return (x.cumsum(1) / count).to(x.dtype)
 
 
 def whispers(
