@@ -9,6 +9,7 @@ from results.record import Status
 if TYPE_CHECKING:
     from methods.api import Capabilities, Method
     from tasks.api import TrainedTask
+    from tasks.probe import ProbeTask
     from tasks.sweep import Sweep
 
 
@@ -96,5 +97,26 @@ def sweep_problem(method: "Method", task: str, sweep: "Sweep", *, compiled: bool
             status="unsupported",
             reason=f"{method.name} is a whole mixer: it takes no queries, keys and values."
             " Measure it with --preset layer, or --set level=layer.",
+        )
+    return None
+
+
+def probe_problem(method: "Method", task: "ProbeTask", *, compiled: bool) -> Problem | None:
+    """Why a probe cannot look into the method at all."""
+    if compiled:
+        return Problem(
+            status="unsupported",
+            reason=f"{task.name} measures what runs without torch.compile. Leave --compile out.",
+        )
+    if method.mixer is not None:
+        return Problem(
+            status="unsupported",
+            reason=f"{method.name} is a whole mixer: it takes no queries and keys to measure at.",
+        )
+    if task.needs == "features" and not method.has_features:
+        return Problem(
+            status="unsupported",
+            reason=f"{task.name} measures features against the kernel that they estimate, and"
+            f" {method.name} has neither.",
         )
     return None

@@ -9,6 +9,8 @@ from methods.api import Method
 from methods.core.testing import GATE_LAWS, check_method
 
 LOW_PRECISION = ("bfloat16", "float16")
+GATE_HEAD_DIM = 16
+"""Where the protocol has no one head dimension."""
 
 
 def gate(
@@ -17,7 +19,7 @@ def gate(
     *,
     device: str,
     dtype: str,
-    head_dim: int = 16,
+    head_dim: int = GATE_HEAD_DIM,
     namesake: Method | None = None,
 ) -> str | None:
     """None if the method may be measured, else every broken law with what was seen.

@@ -9,19 +9,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.compatibility import Problem, method_problem, sweep_problem, task_problem
+from bench.compatibility import (
+    Problem,
+    method_problem,
+    probe_problem,
+    sweep_problem,
+    task_problem,
+)
 from bench.errors import UsageError, nearest
 from bench.selector import Scalar
 from bench.settings import AnyPreset, apply_settings, check_settings
 from results.record import Identity
+from tasks.api import TrainedTask
+from tasks.probe import ProbePreset, ProbeTask
 from tasks.sweep import CostPreset, CostTask
 
 if TYPE_CHECKING:
-    from bench.registry import Entry
+    from bench.registry import AnyTask, Entry
     from methods.api import Method
-    from tasks.api import Preset, TrainedTask
-
-    AnyTask = TrainedTask | CostTask
+    from tasks.api import Preset
 
 RELEASE = "release:"
 
@@ -33,7 +39,8 @@ class ChosenMethod:
     entry: "Entry[Method]"
     options: Mapping[str, Scalar]
     is_control: bool = False
-    """Added as floor or ceiling, not asked for: left out of a cost task, which has a reference."""
+    """Added as floor or ceiling, not asked for: left out of a cost task, which has a reference, and
+    of a probe, whose reference is theory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +69,7 @@ class Surroundings:
     """What planning must know of this machine, handed in as functions."""
 
     is_installed: Callable[[str], bool]
-    source_problem: Callable[["TrainedTask", str, "Preset"], str | None]
+    source_problem: Callable[["TrainedTask | ProbeTask", str, "Preset | ProbePreset"], str | None]
     find_method: Callable[[str], ChosenMethod] = _no_method
     """A method as typed; raises UsageError."""
     compute_capability: Callable[[str], tuple[int, int] | None] = lambda _: None
@@ -124,8 +131,10 @@ def _task_trials(
     request: Request, surroundings: Surroundings, task: "Entry[AnyTask]", preset: AnyPreset
 ) -> Iterator[Trial]:
     preset, applied = apply_settings(preset, request.settings)
+    _check_probe(task.value, preset)
     source, source_problem = _source(task.value, preset, request.source, surroundings)
-    methods = [m for m in request.methods if not (isinstance(preset, CostPreset) and m.is_control)]
+    has_controls = isinstance(task.value, TrainedTask)
+    methods = [m for m in request.methods if has_controls or not m.is_control]
     problems = [
         _problem(request, chosen, task.value, preset, surroundings) or source_problem
         for chosen in methods
@@ -161,8 +170,20 @@ def _task_trials(
         )
 
 
-def head_dim(preset: AnyPreset) -> int:
-    """The dimension of one head under this protocol."""
+def _check_probe(task: "AnyTask", preset: AnyPreset) -> None:
+    if not isinstance(task, ProbeTask):
+        return
+    assert isinstance(preset, ProbePreset), "a task's presets are of its kind"
+    try:
+        task.check(preset.settings)
+    except ValueError as error:
+        raise UsageError(f"{task.name}, preset {preset.name!r}: {error}") from error
+
+
+def head_dim(preset: AnyPreset) -> int | None:
+    """The dimension of one head under this protocol; None for a probe of several, or of a model."""
+    if isinstance(preset, ProbePreset):
+        return preset.head_dim
     if isinstance(preset, CostPreset):
         return preset.sweep.head_dim
     return preset.model.qkv_dim // preset.model.num_heads
@@ -190,6 +211,8 @@ def _problem(
     if isinstance(task, CostTask):
         assert isinstance(preset, CostPreset), "a task's presets are of its kind"
         return sweep_problem(method, task.name, preset.sweep, compiled=request.compile)
+    if isinstance(task, ProbeTask):
+        return probe_problem(method, task, compiled=request.compile)
     return task_problem(method, task)
 
 

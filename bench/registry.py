@@ -20,13 +20,15 @@ from typing import Any, Generic, TypeVar
 from bench.errors import UsageError, nearest
 from methods.api import Method
 from tasks.api import Suite, TrainedTask
+from tasks.probe import ProbeTask
 from tasks.sweep import CostTask
 
 T = TypeVar("T")
+AnyTask = TrainedTask | CostTask | ProbeTask
 Kind = str
 CONSTANTS: dict[Kind, tuple[type, ...]] = {
     "METHOD": (Method,),
-    "TASK": (TrainedTask, CostTask),
+    "TASK": (TrainedTask, CostTask, ProbeTask),
     "SUITE": (Suite,),
 }
 """What may stand under each name."""
@@ -62,14 +64,14 @@ class Registry:
     """What is registered, by name."""
 
     methods: dict[str, Entry[Method]] = field(default_factory=dict)
-    tasks: dict[str, Entry[TrainedTask | CostTask]] = field(default_factory=dict)
+    tasks: dict[str, Entry[AnyTask]] = field(default_factory=dict)
     suites: dict[str, Entry[Suite]] = field(default_factory=dict)
     broken: list[Broken] = field(default_factory=list)
 
     def method(self, name: str) -> Entry[Method]:
         return _look_up(name, self.methods, "method")
 
-    def tasks_named(self, name: str) -> list[Entry[TrainedTask | CostTask]]:
+    def tasks_named(self, name: str) -> list[Entry[AnyTask]]:
         """One task, or every task of a suite."""
         if name in self.suites:
             return [_look_up(t, self.tasks, "task") for t in self.suites[name].value.tasks]

@@ -1,5 +1,5 @@
-"""Applies `--set key=value` to a preset: one flat namespace over model, training and data, or over
-the sweep of a cost task."""
+"""Applies `--set key=value` to a preset: one flat namespace over model, training and data, over the
+sweep of a cost task, or over the settings of a probe."""
 
 import dataclasses
 import typing
@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 from bench.errors import UsageError, nearest
 from bench.selector import Scalar, coerce
 from tasks.api import ModelShape, Preset, Training
+from tasks.probe import ProbePreset
 from tasks.sweep import CostPreset, Sweep
 
-AnyPreset = Preset | CostPreset
+AnyPreset = Preset | CostPreset | ProbePreset
 Part = TypeVar("Part", ModelShape, Training)
 
 
@@ -19,6 +20,8 @@ def known_settings(preset: AnyPreset) -> dict[str, Any]:
     """Every name that can be set, with its type."""
     if isinstance(preset, CostPreset):
         return typing.get_type_hints(Sweep)
+    if isinstance(preset, ProbePreset):
+        return {key: type(value) for key, value in preset.settings.items()}
     types = typing.get_type_hints(ModelShape) | typing.get_type_hints(Training)
     return types | {key: type(value) for key, value in preset.data.items()}
 
@@ -39,6 +42,8 @@ def apply_settings(
     }
     if isinstance(preset, CostPreset):
         return dataclasses.replace(preset, sweep=_swept(preset, applied)), applied
+    if isinstance(preset, ProbePreset):
+        return dataclasses.replace(preset, settings={**preset.settings} | applied), applied
     return (
         dataclasses.replace(
             preset,
@@ -72,11 +77,18 @@ def resolved_settings(preset: AnyPreset) -> dict[str, Scalar]:
     """The whole protocol as flat values, for the record."""
     if isinstance(preset, CostPreset):
         return dataclasses.asdict(preset.sweep)
+    if isinstance(preset, ProbePreset):
+        return dict(preset.settings)
     return {
         **dataclasses.asdict(preset.model),
         **dataclasses.asdict(preset.training),
         **preset.data,
     }
+
+
+def data_options(preset: Preset | ProbePreset) -> Mapping[str, bool | int | float | str]:
+    """What a source is told of the protocol."""
+    return preset.settings if isinstance(preset, ProbePreset) else preset.data
 
 
 def _replaced(part: Part, values: Mapping[str, Scalar]) -> Part:

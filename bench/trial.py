@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from bench.gate import gate
+from bench.gate import GATE_HEAD_DIM, gate
 from bench.machine import describe_machine
 from bench.memory import is_out_of_memory
 from bench.plan import Reference, Trial, head_dim
@@ -18,11 +18,13 @@ from bench.registry import load_locator, load_registry
 from bench.runners.classification import classify
 from bench.runners.cost import Contestant, measure_cost
 from bench.runners.found import Found
+from bench.runners.probe import measure_probe
 from bench.runners.train import Diverged, Progress, Report
 from bench.settings import resolved_settings
 from methods.api import Method, MissingDependencyError, UnsupportedError
 from results.record import Cost, Provenance, Record, Status
 from tasks.api import SourceUnavailableError
+from tasks.probe import ProbeTask
 from tasks.sweep import CostTask
 
 
@@ -68,6 +70,7 @@ def as_record(
         training=found.training,
         cost=Cost(**found.cost) if found.cost else None,
         curve=found.curve,
+        probe=found.probe,
         data=found.data,
         settings_resolved=resolved_settings(trial.preset),
         machine=describe_machine(trial.device),
@@ -95,6 +98,13 @@ def _measure(
     if trial.identity.dtype == "float64":
         torch.set_default_dtype(torch.float64)
     report(Progress("gate"))
+    if isinstance(task, ProbeTask):
+        verdict = _verdict(trial, method)
+        namesake = _namesake(method)
+        measure_probe(
+            trial, method, namesake, task, verdict, cache=cache, report=report, found=found
+        )
+        return
     failure = _gate(trial, method, trial.identity.method_options)
     if failure:
         found.status, found.reason = "failed-gate", failure
@@ -105,6 +115,15 @@ def _measure(
         classify(trial, method, task, cache=cache, report=report, found=found)
 
 
+def _verdict(trial: Trial, method: Method) -> str:
+    """What the gate says against the method, for the record of a probe, which runs all the same: it
+    is there to show what is wrong, and a number of it is no score."""
+    try:
+        return _gate(trial, method, trial.identity.method_options) or ""
+    except UnsupportedError as error:
+        return f"The gate could not judge: {error}"
+
+
 def _gate(trial: Trial, method: Method, options: Mapping[str, Any]) -> str | None:
     try:
         return gate(
@@ -112,7 +131,7 @@ def _gate(trial: Trial, method: Method, options: Mapping[str, Any]) -> str | Non
             options,
             device=trial.device,
             dtype=trial.identity.dtype,
-            head_dim=head_dim(trial.preset),
+            head_dim=head_dim(trial.preset) or GATE_HEAD_DIM,
             namesake=_namesake(method),
         )
     except ValueError as error:

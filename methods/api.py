@@ -234,6 +234,13 @@ class Method:
         return self.feature_map or self.attention or self.mixer  # type: ignore[return-value]
 
     @property
+    def has_features(self) -> bool:
+        """Whether there are features to measure: its own, or those of its namesake with the numbers
+        that it discloses."""
+        discloses = isinstance(self.attention, type) and issubclass(self.attention, Discloses)
+        return self.feature_map is not None or discloses
+
+    @property
     def options(self) -> dict[str, Option]:
         """The keyword-only parameters, by name, in the order written."""
         reserved = {"causal", "key_padding"}

@@ -120,6 +120,16 @@ class ProbeSubject(Protocol):
         """Whether instances have features and a kernel, be it of the numbers that it discloses."""
         ...
 
+    @property
+    def directions(self) -> tuple[bool, ...]:
+        """The values of `causal` that it can attend with, False first."""
+        ...
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """What it can attend in."""
+        ...
+
     def draw(
         self,
         seed: int,
@@ -132,9 +142,9 @@ class ProbeSubject(Protocol):
     ) -> ProbeInstance:
         """A fresh instance, with `num_kv_heads` = `num_heads`.
 
-        num_features: None for the trial's own option. dtype: of its numbers, drawn in float32;
-        None for float32, or float64 in a trial of that. Raises ValueError for sizes that do not
-        fit the method's options.
+        num_features: None for the trial's own option. dtype: float32 or float64, of its numbers
+        once drawn; None for the trial's, half precisions being autocast from float32. Sizes that
+        do not fit the method's options make the trial `unsupported`.
         """
         ...
 
@@ -149,6 +159,24 @@ class ProbeSource:
     missing: Callable[[LoadRequest], str | None] = lambda _: None
     """Why it cannot be had here and what to do about it, or None. Cheap: no data is read."""
     stand_in: bool = False
+
+
+def nothing_to_check(settings: Mapping[str, Scalar]) -> None:
+    """Any settings make sense."""
+    del settings
+
+
+def whole_numbers(settings: Mapping[str, Scalar], name: str, *, least: int = 1) -> tuple[int, ...]:
+    """The numbers of a setting, with commas between them. Raises ValueError for anything else."""
+    try:
+        found = tuple(int(text) for text in str(settings[name]).split(","))
+    except ValueError:
+        raise ValueError(
+            f"{name} takes whole numbers with commas between them, not {settings[name]!r}."
+        ) from None
+    if min(found) < least:
+        raise ValueError(f"{name} must be {least} or more, and {min(found)} is among them.")
+    return found
 
 
 GENERATED = ProbeSource(
@@ -171,7 +199,8 @@ class ProbeRequest:
     cache: Path | None = None
     """A folder for what was captured or downloaded; None: keep nothing."""
     card: dict[str, str] = field(default_factory=dict)
-    """The probe writes here what its numbers were measured on: model, text, digest."""
+    """The probe writes here what its numbers were measured on: model, text, digest. Under `verdict`
+    it may write one sentence without a full stop, shown as the trial ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,11 +241,11 @@ class ProbeTask:
     needs: Literal["features", "attention"]
     """What a method must give: a kernel with features, or attention of any kind."""
     run: Callable[[ProbeSubject, ProbeRequest, Report], Iterator[ProbePoint]]
-    """Yields points as they are found: what crashes later leaves them on record.
-
-    Raises ValueError for settings that make no sense, tasks.api.SourceUnavailableError for data
-    that cannot be had.
-    """
+    """Yields points as they are found: what crashes later leaves them on record. Raises
+    tasks.api.SourceUnavailableError for data that cannot be had."""
+    check: Callable[[Mapping[str, Scalar]], None] = nothing_to_check
+    """Raises ValueError with one sentence for settings that make no sense. Planning calls it:
+    free of torch, and quick."""
     sources: tuple[ProbeSource, ...] = (GENERATED,)
     paper: str = ""
 

@@ -162,5 +162,8 @@ def _line(record: Record) -> str:
         cells = record.curve.cells
         done = sum(cell.status == "completed" for cell in cells)
         return f"{name}: {done} of {len(cells)} cells in {record.provenance.seconds:.1f} s"
+    if record.probe is not None:
+        verdict = record.probe.card.get("verdict", f"{len(record.probe.points)} points")
+        return f"{name}: {escape(verdict)} in {record.provenance.seconds:.1f} s"
     metric = record.metrics[0]
     return f"{name}: {metric.name} {metric.value:.3f} in {record.provenance.seconds:.1f} s"

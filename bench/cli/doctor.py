@@ -14,6 +14,7 @@ from bench.compatibility import method_problem
 from bench.machine import describe_machine, resolve_device
 from bench.memory import PeakMemory
 from bench.registry import Registry, load_registry
+from bench.settings import data_options
 from results.store import Store
 from tasks.api import LoadRequest
 from tasks.sweep import CostTask
@@ -77,7 +78,7 @@ def _sources(registry: Registry) -> dict[str, str]:
             if source.name == "release":
                 found[f"{name} release"] = "give the folder with --source"
                 continue
-            reason = source.missing(LoadRequest(data=task.presets[0].data))
+            reason = source.missing(LoadRequest(data=data_options(task.presets[0])))
             present = (
                 "installed; loading needs the network" if source.name == "hub" else "available"
             )

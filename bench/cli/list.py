@@ -17,6 +17,7 @@ from bench.registry import Registry, load_registry
 from bench.selector import describe
 from bench.settings import AnyPreset
 from methods.api import Capabilities, Method
+from tasks.probe import ProbePreset
 from tasks.sweep import CostPreset
 
 Row = Mapping[str, str]
@@ -186,6 +187,11 @@ def _protocol(preset: AnyPreset) -> Row:
             "sizes": f"{sweep.level}, {sweep.batch} x {sweep.num_heads} x {sweep.head_dim}",
             "modes": sweep.modes.replace(",", ", "),
             "time": f"{sweep.total_seconds:g} s a trial, {sweep.cell_seconds:g} s a cell",
+        }
+    if isinstance(preset, ProbePreset):
+        return {
+            "length": str(preset.max_time or ""),
+            "settings": ", ".join(f"{name}={value}" for name, value in preset.settings.items()),
         }
     return {
         "length": str(preset.max_time),

@@ -10,11 +10,12 @@ from cyclopts import Parameter
 from bench.errors import UsageError
 from bench.machine import compute_capability, device_kind, resolve_device
 from bench.plan import RELEASE, ChosenMethod, Plan, Request, Surroundings, make_plan
-from bench.registry import Entry, Registry, is_locator, load_locator, load_registry
+from bench.registry import AnyTask, Entry, Registry, is_locator, load_locator, load_registry
 from bench.selector import parse_pairs, parse_selector, resolve_options
+from bench.settings import data_options
 from methods.api import Method
 from tasks.api import LoadRequest, Preset, TrainedTask
-from tasks.sweep import CostTask
+from tasks.probe import ProbePreset, ProbeTask
 
 Several = Parameter(consume_multiple=True, negative=())
 
@@ -42,7 +43,7 @@ class Selection:
     """Compile the model with torch.compile."""
     controls: bool = True
     """Also run the floors (no-mixing, constant, random) and the ceiling (softmax), but not where
-    cost is measured: there every trial has its reference."""
+    cost is measured, as every trial has its reference there, nor in probes."""
     set: Annotated[tuple[str, ...], Several] = field(default=())
     """key=value pairs that change the preset, such as steps=500 learning_rate=0.001."""
 
@@ -64,11 +65,13 @@ def plan_selection(selection: Selection, cache: Path | None) -> Plan:
         settings=parse_pairs(list(selection.set)),
     )
 
-    def source_problem(task: TrainedTask, name: str, preset: Preset) -> str | None:
+    def source_problem(
+        task: TrainedTask | ProbeTask, name: str, preset: Preset | ProbePreset
+    ) -> str | None:
         source = task.source(name.split(":")[0])
         assert source is not None
         path = Path(name.removeprefix(RELEASE)) if name.startswith(RELEASE) else None
-        return source.missing(LoadRequest(data=preset.data, path=path, cache=cache))
+        return source.missing(LoadRequest(data=data_options(preset), path=path, cache=cache))
 
     return make_plan(
         request,
@@ -131,8 +134,8 @@ def _is_control(method: Method) -> bool:
     return method.role != "method" and method.same_as is None
 
 
-def _tasks(selection: Selection, registry: Registry) -> tuple[Entry[TrainedTask | CostTask], ...]:
-    found: dict[str, Entry[TrainedTask | CostTask]] = {}
+def _tasks(selection: Selection, registry: Registry) -> tuple[Entry[AnyTask], ...]:
+    found: dict[str, Entry[AnyTask]] = {}
     for name in selection.task:
         entries = [load_locator(name, "TASK")] if is_locator(name) else registry.tasks_named(name)
         found |= {entry.value.name: entry for entry in entries}

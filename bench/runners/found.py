@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from results.curve import CostCurve
+from results.probe import ProbeResult
 from results.record import DataCard, Measured, Status, Training
 
 
@@ -18,4 +19,5 @@ class Found:
     cost: dict[str, Any] = field(default_factory=dict)
     """Fields of `results.record.Cost`."""
     curve: CostCurve | None = None
+    probe: ProbeResult | None = None
     data: DataCard | None = None
