@@ -167,6 +167,9 @@ def _formulas() -> dict[Any, Callable[..., int]]:
         _aten._int_mm: _product(0),
         _aten._addmm_activation: _product(1),
     }
+    for name in ("addmm", "baddbmm", "addmv", "addbmm"):
+        # Writing into the sum is another operation to the dispatcher, and the same work.
+        ours[getattr(_aten, f"{name}_")] = _product(1)
     fused = flop_registry[_aten._scaled_dot_product_flash_attention]
     fused_backward = flop_registry[_aten._scaled_dot_product_flash_attention_backward]
     for name in ("flash_attention_for_cpu", "fused_attention_overrideable"):

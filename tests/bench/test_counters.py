@@ -221,3 +221,11 @@ def test_what_a_fused_causal_kernel_leaves_out_stands_apart():
     causal = count_call(lambda: attend(q, q, q, is_causal=True))
     assert (whole.masked_flops, causal.masked_flops) == (0, whole.flops // 2)
     assert (whole.exps, causal.exps) == (2 * 8 * 8, 8 * 8)
+
+
+@pytest.mark.parametrize("name", ["addmm", "baddbmm"])
+def test_a_product_added_in_place_is_counted_like_any_other(name: str) -> None:
+    batch = (2,) if name == "baddbmm" else ()
+    x, a, b = (torch.randn(*batch, *shape) for shape in ((3, 7), (3, 5), (5, 7)))
+    found = [count_call(lambda how=how: getattr(x, how)(a, b)).flops for how in (name, f"{name}_")]
+    assert found == [2 * 3 * 5 * 7 * max(1, sum(batch))] * 2
