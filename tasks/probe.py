@@ -111,7 +111,7 @@ class ProbeSubject(Protocol):
     def name(self) -> str: ...
 
     @property
-    def options(self) -> Mapping[str, Scalar]:
+    def options(self) -> Mapping[str, Scalar | None]:
         """All of them, defaults included; `num_features` is among them where it can be varied."""
         ...
 

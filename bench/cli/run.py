@@ -22,6 +22,7 @@ from bench.provenance import command_line, method_digest, task_digest
 from reports.table import render, renderable
 from results.record import Record
 from results.store import Store, StoreError
+from tasks.probe import ProbePreset
 from tasks.sweep import CostPreset
 
 Flag = Parameter(negative=())
@@ -151,8 +152,8 @@ def _remark(plan: Plan, todo: list[Trial], records: list[Record], store: Store) 
     for line in _outdated(plan, todo, records):
         print(line)
     if plan.trials and plan.trials[0].preset.name == "quick":
-        costs = isinstance(plan.trials[0].preset, CostPreset)
-        better = "kernel goes further" if costs else "small learns something real"
+        betters = {CostPreset: "kernel goes further", ProbePreset: "small draws more"}
+        better = betters.get(type(plan.trials[0].preset), "small learns something real")
         print(f"Preset quick is a smoke test: differences mean little. --preset {better}.")
     print(f"{len(records)} records are in {store.folder}. `python -m bench compare` shows all.")
 

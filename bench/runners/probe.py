@@ -37,7 +37,14 @@ def measure_probe(
 
     `verdict` is what the gate says against the method, which stops no probe.
     """
-    subject = MethodSubject(trial, method, namesake)
+    identity = trial.identity
+    subject = MethodSubject(
+        method,
+        identity.method_options,
+        namesake=namesake,
+        device=trial.device,
+        dtype=identity.dtype,
+    )
     request = _request(trial, cache)
     points: list[ProbePointRecord] = []
     try:
@@ -51,11 +58,18 @@ def measure_probe(
 class MethodSubject:
     """A method as a probe sees it (`tasks.probe.ProbeSubject`)."""
 
-    def __init__(self, trial: Trial, method: Method, namesake: Method | None) -> None:
-        identity = trial.identity
+    def __init__(
+        self,
+        method: Method,
+        options: Mapping[str, Any],
+        *,
+        namesake: Method | None = None,
+        device: str = "cpu",
+        dtype: str = "float32",
+    ) -> None:
         self._method, self._namesake = method, namesake
-        self._device, self._dtype = trial.device, identity.dtype
-        self._options = dict(identity.method_options)
+        self._device, self._dtype = device, dtype
+        self._options = dict(options)
 
     @property
     def name(self) -> str:

@@ -55,8 +55,8 @@ class Finding(NamedTuple):
     z: float
 
 
-def pairs(dim: int) -> Pairs:
-    """Pairs along axes, diagonals and random directions, |q + k|^2 = sqrt(dim) or less.
+def pairs(dim: int, strength: float = 1.0) -> Pairs:
+    """Pairs along axes, diagonals and random directions, |q + k|^2 = strength sqrt(dim) or less.
 
     A draw that is no rotation of the normal distribution shows first at axes and diagonals.
     """
@@ -71,13 +71,14 @@ def pairs(dim: int) -> Pairs:
         "q zero, k first axis": (zero, first),
         "q last axis, k zero": (last, zero),
         "q diagonal, k the same": (0.5 * diagonal, 0.5 * diagonal),
-        "q first axis, k opposite": (first, -first),
+        "q first axis, k half opposite": (first, -0.5 * first),
         "q random, k zero": (a, zero),
         "q random, k random": (0.7 * b, 0.7 * c),
         "q random, k nearly opposite": (e, 0.3 * a - e),
     }
     q, k = (torch.stack(side)[None, None] for side in zip(*chosen.values(), strict=True))
-    return Pairs(tuple(chosen), q * dim**0.25, k * dim**0.25)
+    scale = math.sqrt(strength) * dim**0.25
+    return Pairs(tuple(chosen), q * scale, k * scale)
 
 
 def check(settings: Mapping[str, Scalar]) -> None:
@@ -123,10 +124,12 @@ def _errors(
 ) -> tuple[Pairs, Float[Tensor, "draw pair"]]:
     """Of each draw the relative errors of the kernel's estimate, heads averaged."""
     settings = request.settings
-    draws, heads = int(settings["num_draws"]), int(settings["num_heads"])
-    chosen = pairs(dim)
+    draws = int(settings["num_draws"])
+    strength = float(settings["strength"])
+    chosen = pairs(dim, strength)
     size = int(subject.options.get("num_features", dim)) * (2 * len(chosen.names) + dim)
-    heads = max(1, min(heads, MOST_NUMBERS // size))
+    heads = max(1, min(int(settings["num_heads"]), MOST_NUMBERS // size))
+    data = _calibration(heads, dim, request.device)
     rows = []
     for draw in range(draws):
         report(f"{dim} dimensions", draw, draws)
@@ -134,10 +137,10 @@ def _errors(
         instance = subject.draw(
             request.seed * 1_000_003 + draw, num_heads=heads, head_dim=dim, dtype="float64"
         )
-        instance.calibrate(*_calibration(heads, dim, request.device))
+        instance.calibrate(*data)
         q, k = (
             x.to(request.device).expand(-1, heads, -1, -1)
-            for x in _within(instance, chosen, heads, float(settings["strength"]), request.device)
+            for x in _within(instance, chosen, heads, strength, request.device)
         )
         rows.append(_relative_error(instance, q, k).mean((0, 1)).cpu())
     return chosen, torch.stack(rows)
@@ -170,7 +173,7 @@ def _relative_error(
 def _calibration(heads: int, dim: int, device: str) -> tuple[Tensor, Tensor]:
     """Queries and keys `[1, h, t, d]` to calibrate from, the same for all heads and draws."""
     generator = torch.Generator().manual_seed(11)
-    drawn = torch.randn(2, 1, 1024, dim, dtype=torch.float64, generator=generator)
+    drawn = torch.randn(2, 1, 4 * dim, dim, dtype=torch.float64, generator=generator)
     spread = torch.logspace(-1, 0, dim, dtype=torch.float64)
     mean = 0.25 * dim**0.25 * torch.eye(dim, dtype=torch.float64)[0]
     q, k = (drawn * spread + mean).to(device)[:, None].expand(-1, -1, heads, -1, -1)
@@ -264,7 +267,7 @@ def _preset(name: str, note: str, num_draws: int) -> ProbePreset:
         name=name,
         note=note,
         settings={
-            "head_dim": "8,16,64",
+            "head_dim": "8,64",
             "num_draws": num_draws,
             "num_heads": 16,
             "strength": 1.0,
