@@ -133,8 +133,7 @@ def _task_trials(
     preset, applied = apply_settings(preset, request.settings)
     _check_probe(task.value, preset)
     source, source_problem = _source(task.value, preset, request.source, surroundings)
-    has_controls = isinstance(task.value, TrainedTask)
-    methods = [m for m in request.methods if has_controls or not m.is_control]
+    methods = _methods(request, task.value)
     problems = [
         _problem(request, chosen, task.value, preset, surroundings) or source_problem
         for chosen in methods
@@ -168,6 +167,11 @@ def _task_trials(
             reference=reference,
             problem=problem,
         )
+
+
+def _methods(request: Request, task: "AnyTask") -> list[ChosenMethod]:
+    """Without controls where the task has a reference of its own."""
+    return [m for m in request.methods if isinstance(task, TrainedTask) or not m.is_control]
 
 
 def _check_probe(task: "AnyTask", preset: AnyPreset) -> None:
