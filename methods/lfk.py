@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from methods.api import KERNEL_ATTENTION, Heads, Keys, Method
-from methods.core.linear_attention import Exponents
+from methods.core.exponents import Exponents
 from methods.core.positive_features import PositiveFeatures
 from methods.core.projections import draw_omega
 

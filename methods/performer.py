@@ -1,19 +1,21 @@
 """Performer: softmax's kernel estimated by positive random features."""
 
 import torch
-from torch import Tensor
 
-from methods.api import KERNEL_ATTENTION, Heads, Method, Redraws
-from methods.core.linear_attention import Exponents
-from methods.core.positive_features import PositiveFeatures
-from methods.core.projections import draw_omega
+from methods.api import KERNEL_ATTENTION, Heads, Method
+from methods.core.centring import KeyShift, QueryShift
+from methods.core.drawn_features import DrawnFeatures, Proposal
+from methods.core.second_moment import Shrinkage
 
 
-class PerformerFeatures(PositiveFeatures, Redraws):
+class PerformerFeatures(DrawnFeatures):
     """Unbiased for exp(q.k / sqrt(d)); the relative variance is (exp(|q + k|^2 / sqrt(d)) - 1) / m
-    with independent features, less with orthogonal ones."""
+    with independent features, less with orthogonal ones.
 
-    omega: Tensor
+    key_shift, query_shift and proposal are not the paper's: exact reformulations and importance
+    weights that change the variance alone, from calibration data. See `methods.core.centring` and
+    `methods.core.drawn_features`; shrinkage is of the second moment that optimal stands on.
+    """
 
     def __init__(
         self,
@@ -23,24 +25,26 @@ class PerformerFeatures(PositiveFeatures, Redraws):
         num_features: int = 128,
         orthogonal: bool = True,
         redraw_every: int = 0,
+        proposal: Proposal = "isotropic",
+        shrinkage: Shrinkage = 0.0,
+        key_shift: KeyShift = "none",
+        query_shift: QueryShift = "none",
     ) -> None:
-        super().__init__()
-        if num_features < 1:
-            raise ValueError(f"num_features must be at least 1, and it is {num_features}.")
-        self._shape = (heads.num_kv_heads, num_features, heads.head_dim)
-        self._orthogonal = orthogonal
-        self.redraw_every = redraw_every
-        self._scale = heads.head_dim**-0.25
-        self.register_buffer("omega", self._draw(generator))
+        super().__init__(
+            heads,
+            generator,
+            num_features=num_features,
+            rank=heads.head_dim,
+            orthogonal=orthogonal,
+            redraw_every=redraw_every,
+            proposal=proposal,
+            shrinkage=shrinkage,
+            key_shift=key_shift,
+            query_shift=query_shift,
+        )
 
-    def _draw(self, generator: torch.Generator) -> Tensor:
-        return draw_omega(*self._shape, orthogonal=self._orthogonal, generator=generator)
-
-    def redraw(self, generator: torch.Generator) -> None:
-        self.omega.copy_(self._draw(generator))
-
-    def exponents(self) -> Exponents:
-        return Exponents(omega=self.omega, scale=self._scale)
+    def root(self) -> None:
+        return None
 
 
 METHOD = Method(

@@ -125,21 +125,28 @@ class GivenFeatures(FeatureSource):
 class ExponentialFeatures(FeatureSource):
     """phi(x) = exp(W x - scale^2 |A x|^2 / 2 + c), W `[n, m, d]`, A `[n, r, d]`, c `[n, m]`.
 
-    A query's norm divides out of its row, so that it is never computed.
+    x is q - b and k - a; keys may have a W of their own. A query's norm divides out of its row, so
+    that it is never computed.
     """
 
     def __init__(
         self,
         workspace: Workspace,
-        inputs: tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None],
+        inputs: tuple[Tensor | None, ...],
         *,
         scale: float,
         hidden: Tensor | None,
         gradients: tuple[Tensor | None, ...] | None,
     ) -> None:
-        """`inputs`: queries, keys, W, A (None: the identity), c (None: 0); `hidden` `[n, s]`;
-        `gradients` of these five, to be filled or added to, None where none is needed."""
-        self._q, self._k, self._weight, self._root, self._offset = inputs
+        """`inputs`: queries, keys, W, A (None: the identity), c (None: 0), the W of keys (None: the
+        same), b and a `[n, d]` (None: 0), which get no gradient; `hidden` `[n, s]`; `gradients`
+        of these, to be filled or added to, None where none is needed."""
+        q, k, weight, self._root, self._offset, key_weight, self._b, self._a = inputs
+        assert q is not None
+        assert k is not None
+        assert weight is not None
+        self._q, self._k, self._weight = q, k, weight
+        self._key_weight = weight if key_weight is None else key_weight
         self._scale, self._hidden, self._gradients = scale, hidden, gradients
         self._workspace = workspace
         self.num_features = self._weight.shape[1]
@@ -148,7 +155,10 @@ class ExponentialFeatures(FeatureSource):
         # key share, its norm and its reference: one matrix product computes the whole exponent.
         n, m, d = self._weight.shape
         self._matrix = self._weight.new_ones(n, d + 1, m)
-        torch.mul(self._weight.mT, LOG2_E, out=self._matrix[:, :d])
+        torch.mul(self._key_weight.mT, LOG2_E, out=self._matrix[:, :d])
+        self._query_matrix = self._matrix[:, :d]
+        if key_weight is not None:
+            self._query_matrix = self._weight.mT * LOG2_E
         self._exponents = self._matrix
         self._mapped: dict[int, Tensor] = {}
 
@@ -156,19 +166,26 @@ class ExponentialFeatures(FeatureSource):
         n, m = self._weight.shape[:2]
         rows = self._rows(self._q[:, :, stretch])
         exponents = self._workspace.take("queries", n, rows.shape[1], m)
-        torch.bmm(rows, self._matrix[:, : self._dim], out=exponents)
+        torch.bmm(rows, self._query_matrix, out=exponents)
         if self._offset is not None:
             exponents.add_(self._offset[:, None] * LOG2_E)
         return exponents.sub_(exponents.amax(-1, keepdim=True)).exp2_()
 
     def _rows(self, q: Tensor) -> Tensor:
-        return q.reshape(q.shape[0], -1, self._dim).to(self._weight.dtype)
+        rows = q.reshape(q.shape[0], -1, self._dim)
+        if self._b is None:
+            return rows.to(self._weight.dtype)
+        out = self._workspace.take("shifted queries", *rows.shape)
+        return torch.sub(rows, self._b[:, None], out=out)
 
     def key_scales(self, stretch: slice, reference: Tensor, slot: int = 0) -> Tensor:
         k = self._k[:, stretch]
         (n, c, d), m = k.shape, self.num_features
         extended = self._workspace.take("extended keys", n, c, d + 1)
-        extended[..., :d] = k
+        if self._a is None:
+            extended[..., :d] = k
+        else:
+            torch.sub(k, self._a[:, None], out=extended[..., :d])
         mapped = extended[..., :d]
         if self._root is not None:
             mapped = self._workspace.take(f"mapped {slot}", n, c, self._root.shape[1])
@@ -192,7 +209,7 @@ class ExponentialFeatures(FeatureSource):
 
     def backward_queries(self, stretch: slice, features: Tensor, gradient: Tensor) -> None:
         assert self._gradients is not None
-        into, _, weight, _, offset = self._gradients
+        into, _, weight, _, offset, *_ = self._gradients
         exponents = gradient.mul_(features)
         q = self._q[:, :, stretch]
         change = self._workspace.take("change", *exponents.shape[:2], self._dim)
@@ -207,12 +224,16 @@ class ExponentialFeatures(FeatureSource):
     ) -> None:
         del reference
         assert self._gradients is not None
-        _, into, weight, root, offset = self._gradients
+        _, into, weight, root, offset, key_weight, *_ = self._gradients
+        if self._key_weight is not self._weight:
+            weight = key_weight
         exponents = gradient.mul_(features)
         k = self._k[:, stretch].to(self._weight.dtype)
+        if self._a is not None:
+            k = k - self._a[:, None]
         shared = exponents.sum(-1, keepdim=True).mul_(self._scale**2)
         change = self._workspace.take("change", *k.shape)
-        torch.bmm(exponents, self._weight, out=change)
+        torch.bmm(exponents, self._key_weight, out=change)
         if self._root is None:
             change.addcmul_(shared, k, value=-1)
         else:

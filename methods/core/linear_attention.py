@@ -11,7 +11,6 @@ stretch by stretch, so that no tensor of time x features exists, forward or back
 import functools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -20,6 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from methods.api import Features, KeyPadding, Keys, Values
+from methods.core.exponents import Exponents, walked
 from methods.core.feature_source import ExponentialFeatures, GivenFeatures, Workspace
 from methods.core.feature_walk import Walk, padded_width
 
@@ -47,19 +47,6 @@ class State(NamedTuple):
     """Sum over keys of phi_k times [value, 1, zeros], relative to 2 ** log2_scale."""
     log2_scale: Float[Tensor, "b g"]
     """The largest key scale so far; -inf before the first key."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exponents:
-    """phi(x) = exp(w.y - |y|^2 / 2 + c) / sqrt(m), y = scale A x, for queries and keys alike."""
-
-    omega: Float[Tensor, "g m r"]
-    """The rows w."""
-    scale: float
-    root: Float[Tensor, "g r d"] | None = None
-    """A; None: the identity."""
-    offset: Float[Tensor, "g m"] | None = None
-    """c; None: 0."""
 
 
 def linear_attention(
@@ -94,24 +81,15 @@ def exponential_attention(
     state: State | None = None,
 ) -> tuple[FoldedOutputs, State]:
     """`linear_attention` of exponential features, which are never all in memory."""
-    omega, root, offset = (
-        None if x is None else x.to(_accumulator(k))
-        for x in (exponents.omega, exponents.root, exponents.offset)
-    )
-    if root is not None and k.shape[2] < root.shape[1]:
-        # For a few tokens, as in decoding, mapping them costs less than folding A into omega.
-        q, k = q.to(root.dtype) @ root.mT, k.to(root.dtype) @ root.mT
-        root = None
-    weight = (omega if root is None else omega @ root) * exponents.scale
+    q, k, parameters = walked(q, k, exponents.to(_accumulator(k)))
     make = functools.partial(ExponentialFeatures, scale=exponents.scale)
-    parameters = (
-        None if x is None else x.repeat(k.shape[0], *(1,) * (x.ndim - 1))
-        for x in (weight, root, offset)
+    parameters = tuple(
+        None if x is None else x.repeat(k.shape[0], *(1,) * (x.ndim - 1)) for x in parameters
     )
     tensors = (_rows(q, v, causal), k.flatten(0, 1), *parameters)
     # The walk leaves out 1 / sqrt(m), which divides out of every output; the state has it, so that
     # it is the same whichever way the features were computed.
-    mean = 0.5 * math.log2(omega.shape[1])
+    mean = 0.5 * math.log2(exponents.omega.shape[1])
     if state is not None:
         state = state._replace(log2_scale=state.log2_scale + mean)
     o, _, state = _walk(make, tensors, _hidden(k, key_padding), v, causal, state)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from methods.api import FeatureMap, Features, Keys
-from methods.core.linear_attention import Exponents
+from methods.core.exponents import Exponents
 
 
 class PositiveFeatures(FeatureMap):
@@ -22,29 +22,34 @@ class PositiveFeatures(FeatureMap):
         """w, A, c and the scale, with their gradients."""
 
     def queries(self, q: Float[Tensor, "b g t d"]) -> Features:
-        return positive_features(q, self.exponents())
+        e = self.exponents().to(q.dtype)
+        return positive_features(e.shifted_queries(q), e)
 
     def keys(self, k: Keys) -> Features:
-        return positive_features(k, self.exponents())
+        e = self.exponents().to(k.dtype)
+        x = e.shifted_keys(k)
+        return _tilted(positive_features(x, e), x, e)
 
     def both(self, q: Float[Tensor, "b g t d"], k: Keys) -> tuple[Features, Features]:
         """Features of queries and keys by one computation: for few tokens half the time of two."""
-        rows = [q.shape[2], k.shape[2]]
-        values, log_scale = positive_features(torch.cat([q, k], 2), self.exponents())
+        e, rows = self.exponents().to(q.dtype), [q.shape[2], k.shape[2]]
+        q, k = e.shifted_queries(q), e.shifted_keys(k)
+        values, log_scale = positive_features(torch.cat([q, k], 2), e)
         queries, keys = zip(values.split(rows, 2), log_scale.split(rows, 2), strict=True)
-        return Features(*queries), Features(*keys)
+        return Features(*queries), _tilted(Features(*keys), k, e)
 
     def log_kernel(self, q: Float[Tensor, "b g t d"], k: Keys) -> Float[Tensor, "b g t s"]:
-        """scale^2 (A q).(A k): what rows w from N(0, I) estimate without bias."""
-        e = self.exponents()
+        """scale^2 (A q).(A (k - a)): what rows w from N(0, I) estimate without bias."""
+        e = self.exponents().to(q.dtype)
+        k = e.shifted_keys(k)
         if e.root is not None:
-            q, k = q @ e.root.to(q.dtype).mT, k @ e.root.to(k.dtype).mT
+            q, k = q @ e.root.mT, k @ e.root.mT
         return (q * e.scale) @ (k * e.scale).mT
 
 
 def positive_features(x: Float[Tensor, "b g t d"], exponents: Exponents) -> Features:
-    """The features of all times at once, each row's largest split off into its scale, together with
-    the 1 / sqrt(m) of the mean."""
+    """The features of x, shifted already, at all times at once, each row's largest split off into
+    its scale, together with the 1 / sqrt(m) of the mean."""
     omega, root, offset = (
         None if p is None else p.to(x.dtype)
         for p in (exponents.omega, exponents.root, exponents.offset)
@@ -57,3 +62,12 @@ def positive_features(x: Float[Tensor, "b g t d"], exponents: Exponents) -> Feat
     largest = exponent.detach().amax(-1)
     scale = largest - 0.5 * math.log(omega.shape[-2])
     return Features(torch.exp(exponent - largest[..., None]), scale)
+
+
+def _tilted(keys: Features, x: Keys, exponents: Exponents) -> Features:
+    """The features of keys with the factor that makes up for the queries' shift."""
+    tilt = exponents.tilt()
+    if tilt is None:
+        return keys
+    mapped = x if exponents.root is None else x @ exponents.root.mT
+    return keys._replace(log_scale=keys.log_scale + (mapped @ tilt[..., None])[..., 0])

@@ -1,5 +1,7 @@
 """The second moment of queries and keys, and what the data-aware methods make of it."""
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -7,6 +9,10 @@ from torch import Tensor
 from methods.api import KeyPadding, Keys
 
 Moment = Float[Tensor, "g d d"]
+
+Shrinkage = float | Literal["auto"]
+"""How much of a moment is replaced by a multiple of the identity of the same trace, from 0 to 1;
+auto: the share that minimises the expected squared error, estimated from the data."""
 
 RELATIVE_FLOOR = 1e-4
 """Directions with less than this part of the largest eigenvalue are whitened as if they had it:
@@ -16,23 +22,78 @@ LARGEST_EIGENVALUE = 0.45
 """Where eigenvalues are clipped for theorem 3.2, whose proposal diverges at 1/2."""
 
 
-def second_moment(q: Float[Tensor, "b g t d"], k: Keys, key_padding: KeyPadding | None) -> Moment:
+def require_shrinkage(shrinkage: Shrinkage) -> None:
+    """A share, or `auto`."""
+    if shrinkage != "auto" and not 0.0 <= float(shrinkage) <= 1.0:
+        raise ValueError(f"shrinkage must be auto or lie between 0 and 1, and it is {shrinkage}.")
+
+
+def mean(x: Float[Tensor, "b g t d"], key_padding: KeyPadding | None) -> Float[Tensor, "g d"]:
+    """E[x] per key-value head in float64, padded places left out as in `second_moment`."""
+    x, count = _kept(x, key_padding)
+    return x.sum((0, 2)) / count
+
+
+def second_moment(
+    q: Float[Tensor, "b g t d"],
+    k: Keys,
+    key_padding: KeyPadding | None,
+    *,
+    shrinkage: Shrinkage = 0.0,
+) -> Moment:
     """E[x x^T] per key-value head over queries and keys, each half, in float64.
 
     Queries of padded positions are left out where queries and keys are of one sequence, query
     heads folded into time.
     """
-    return (_moment(q, key_padding) + _moment(k, key_padding)) / 2
+    moment = (_moment(q, key_padding) + _moment(k, key_padding)) / 2
+    if shrinkage == 0.0:
+        return moment
+    if shrinkage == "auto":
+        noise = (_noise(q, key_padding) + _noise(k, key_padding)) / 4
+        return shrunk(moment, _best_share(moment, noise))
+    return shrunk(moment, moment.new_full(moment.shape[:1], shrinkage))
+
+
+def shrunk(moment: Moment, share: Float[Tensor, " g"]) -> Moment:
+    """That share of each moment replaced by the multiple of the identity of the same trace."""
+    return torch.lerp(moment, _sphere(moment), share[:, None, None])
+
+
+def _best_share(moment: Moment, noise: Float[Tensor, " g"]) -> Float[Tensor, " g"]:
+    """Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices"
+    (2004), section 3, with a known mean, as if samples were independent: tokens are not,
+    so that it is rather too little."""
+    apart = (moment - _sphere(moment)).square().sum((-2, -1))
+    return (noise / apart.clamp(min=torch.finfo(apart.dtype).tiny)).clamp(max=1.0)
+
+
+def _sphere(moment: Moment) -> Moment:
+    d = moment.shape[-1]
+    trace = moment.diagonal(dim1=-2, dim2=-1).mean(-1)
+    return trace[:, None, None] * torch.eye(d, dtype=moment.dtype, device=moment.device)
 
 
 def _moment(x: Float[Tensor, "b g t d"], key_padding: KeyPadding | None) -> Moment:
-    x = x.double()
-    count = x.new_tensor(float(x.shape[0] * x.shape[2]))
-    if key_padding is not None and x.shape[2] % key_padding.shape[1] == 0:
-        kept = ~key_padding.repeat(1, x.shape[2] // key_padding.shape[1])
-        x = x * kept[:, None, :, None]
-        count = kept.sum().clamp(min=1)
+    x, count = _kept(x, key_padding)
     return torch.einsum("bgtd,bgte->gde", x, x) / count
+
+
+def _noise(x: Float[Tensor, "b g t d"], key_padding: KeyPadding | None) -> Float[Tensor, " g"]:
+    """The expected squared distance (Frobenius) of a moment from the true one."""
+    moment = _moment(x, key_padding)
+    x, count = _kept(x, key_padding)
+    fourth = x.square().sum(-1).square().sum((0, 2)) / count
+    return (fourth - moment.square().sum((-2, -1))) / count
+
+
+def _kept(x: Tensor, key_padding: KeyPadding | None) -> tuple[Tensor, Tensor]:
+    """In float64, zeros where padding is, and how many are not padding."""
+    x = x.double()
+    if key_padding is None or x.shape[2] % key_padding.shape[1]:
+        return x, x.new_tensor(float(x.shape[0] * x.shape[2]))
+    kept = ~key_padding.repeat(1, x.shape[2] // key_padding.shape[1])
+    return x.masked_fill(~kept[:, None, :, None], 0.0), kept.sum().clamp(min=1)
 
 
 def inverse_root(moment: Moment, rank: int) -> Float[Tensor, "g r d"]:
@@ -54,3 +115,19 @@ def optimal_root(moment: Moment) -> Moment:
     values = values.clamp(min=0.0, max=LARGEST_EIGENVALUE)
     scale = ((1 + 2 * values) / (1 - 2 * values)).sqrt()
     return (vectors * scale[..., None, :]) @ vectors.mT
+
+
+def typical_root(moment: Moment) -> Moment:
+    """The root of the covariance that suits pairs whose z = q + k - shift has E[z z^T] = `moment`.
+
+    Our own. With w ~ N(0, Sigma) and exact weights a pair's relative second moment is
+    det(Sigma) det(2 Sigma - I)^(-1/2) exp(z^T (2 Sigma - I)^(-1) z); the mean of its logarithm is
+    smallest for a Sigma of the moment's eigenvectors and the eigenvalues (1 + u) / 2, where
+    u^2 - (1 + 2 v) u - 2 v = 0 for an eigenvalue v of the moment. It exists for every moment, and
+    no more than the second moment of z needs to be known.
+    """
+    values, vectors = torch.linalg.eigh(moment)
+    values = values.clamp(min=0.0)
+    linear = 1 + 2 * values
+    u = (linear + (linear.square() + 8 * values).sqrt()) / 2
+    return (vectors * ((1 + u) / 2).sqrt()[..., None, :]) @ vectors.mT

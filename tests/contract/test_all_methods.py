@@ -31,6 +31,19 @@ METHODS = _found()
 VARIANTS = [
     ("performer", {"orthogonal": False}),
     ("performer", {"num_features": 33, "redraw_every": 100}),
+    ("performer", {"key_shift": "attended", "proposal": "typical"}),
+    ("performer", {"key_shift": "both", "proposal": "optimal", "shrinkage": "auto"}),
+    (
+        "darkformer",
+        {
+            "key_shift": "keys",
+            "query_shift": "queries",
+            "initial": "whitening",
+            "rank": 5,
+            "proposal": "typical",
+            "shrinkage": 0.3,
+        },
+    ),
     ("darkformer", {"rank": 5}),
     ("darkformer", {"initial": "whitening"}),
     ("darkformer", {"proposal": "optimal"}),

@@ -27,12 +27,23 @@ def _inputs(time: int = 301, spread: float = 1.0):
     return q, k, v
 
 
-@pytest.mark.parametrize("orthogonal", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"orthogonal": False},
+        {"orthogonal": True},
+        {"key_shift": "keys", "query_shift": "queries"},
+        {"key_shift": "attended", "proposal": "typical"},
+        {"proposal": "optimal", "shrinkage": "auto"},
+    ],
+)
 @pytest.mark.parametrize("causal", [False, True])
-def test_the_identity_is_performer_to_the_bit(causal, orthogonal):
+def test_the_identity_is_performer_to_the_bit(causal, options):
     padding = torch.zeros(2, 301, dtype=torch.bool)
     padding[1, 200:] = True
-    one, other = (_build(m, orthogonal=orthogonal) for m in (performer.METHOD, darkformer.METHOD))
+    one, other = (_build(m, **options) for m in (performer.METHOD, darkformer.METHOD))
+    for attention in (one, other):
+        attention.calibrate(*(x + 1.0 for x in _inputs()[:2]))
     assert torch.equal(
         one(*_inputs(), causal=causal, key_padding=padding),
         other(*_inputs(), causal=causal, key_padding=padding),
@@ -149,7 +160,7 @@ def test_under_the_optimal_proposal_every_direction_has_the_same_second_moment()
     [
         ({"rank": 9}, "rank must lie between 1 and the head dimension 8; it is 9"),
         ({"initial": "random"}, "initial of darkformer is identity or whitening, not 'random'"),
-        ({"proposal": "best"}, "proposal of darkformer is isotropic or optimal, not 'best'"),
+        ({"proposal": "best"}, "is isotropic or optimal or typical, not 'best'"),
         ({"num_features": 0}, "num_features must be at least 1, and it is 0"),
     ],
 )

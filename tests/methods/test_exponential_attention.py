@@ -33,21 +33,37 @@ def _parameters(seed: int) -> list[Tensor]:
     return [torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes]
 
 
+def _shifts(seed: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    names = ("query_shift", "key_shift")
+    return {n: 2 * torch.randn(2, DIM, generator=generator, dtype=torch.float64) for n in names}
+
+
 def _dense(q: Tensor, k: Tensor, v: Tensor, exponents: Exponents, **how: object) -> Tensor:
-    return dense_attention(
-        positive_features(q, exponents), positive_features(k, exponents), v, **how
-    )
+    """A key's features with their factor exp(scale^2 (A b).(A (k - a))), if there are shifts."""
+    x, y = exponents.shifted_queries(q), exponents.shifted_keys(k)
+    keys = positive_features(y, exponents)
+    if exponents.query_shift is not None:
+        root = torch.eye(DIM, dtype=y.dtype).expand(2, -1, -1)
+        root = root if exponents.root is None else exponents.root
+        metric = exponents.scale**2 * root.mT @ root
+        factor = torch.einsum("gd,gde,bgse->bgs", exponents.query_shift, metric, y)
+        keys = keys._replace(log_scale=keys.log_scale + factor)
+    return dense_attention(positive_features(x, exponents), keys, v, **how)
 
 
-@settings(deadline=None, max_examples=25, derandomize=True)
+@settings(deadline=None, max_examples=40, derandomize=True)
 @given(
     time=st.sampled_from([1, 2, 7, 33, 128, 129, 257]),
     causal=st.booleans(),
     padded=st.booleans(),
+    shifts=st.sampled_from([(), ("key_shift",), ("query_shift",), ("query_shift", "key_shift")]),
     norm=st.sampled_from([None, 10.0, 30.0]),
     seed=st.integers(0, 1000),
 )
-def test_outputs_and_gradients_are_those_of_the_dense_form(time, causal, padded, norm, seed):
+def test_outputs_and_gradients_are_those_of_the_dense_form(
+    time, causal, padded, shifts, norm, seed
+):
     """Of every input and parameter, before and after the lengths at which matrices are folded."""
     padding = None
     if padded:
@@ -58,7 +74,8 @@ def test_outputs_and_gradients_are_those_of_the_dense_form(time, causal, padded,
         for leaf in leaves:
             leaf.requires_grad_()
         q, k, v, omega, root, offset = leaves
-        exponents = Exponents(omega=omega, root=root, offset=offset, scale=0.7)
+        given_shifts = {name: _shifts(seed)[name] for name in shifts}
+        exponents = Exponents(omega=omega, root=root, offset=offset, scale=0.7, **given_shifts)
         o = attention(q, k, v, exponents, causal=causal, key_padding=padding)
         o = o[0] if isinstance(o, tuple) else o
         into.extend([o, *torch.autograd.grad(o.square().sum(), leaves)])
@@ -116,7 +133,7 @@ def test_gradients_flow_through_a_state_as_through_the_whole():
         q, k, v = leaves
         q = q.unflatten(2, (SHARING, 33))
         omega, root, offset = _parameters(3)
-        exponents = Exponents(omega=omega, root=root, offset=offset, scale=0.7)
+        exponents = Exponents(omega=omega, root=root, offset=offset, scale=0.7, **_shifts(3))
         state, outputs = None, []
         for part in (slice(0, cut), slice(cut, None)) if cut else (slice(None),):
             o, state = exponential_attention(
