@@ -13,7 +13,6 @@ the optimum at proposal_samples and shrinkage, and the `infinite-share` of such 
 `typical-second-moment`, which grows with the number of samples and estimates nothing else.
 """
 
-import math
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -30,6 +29,7 @@ from tasks.probe import (
 )
 from tasks.probes.map_points import Protocol, draw_pairs, map_points, reference_points
 from tasks.probes.proposal_points import estimated_points, sample_moments, whitened_points
+from tasks.probes.settings import numbers
 from tasks.probes.spectra import SPECTRA
 from tasks.probes.theory_points import (
     ESTIMATORS,
@@ -55,19 +55,6 @@ SINGLE = {
     "num_pairs": 1,
     "method_draws": 8,
 }
-
-
-def numbers(settings: Mapping[str, Scalar], name: str, *, least: float = 0.0) -> tuple[float, ...]:
-    """The numbers of a setting, with commas between them. Raises ValueError for anything else."""
-    try:
-        found = tuple(float(text) for text in str(settings[name]).split(","))
-    except ValueError:
-        raise ValueError(
-            f"{name} takes numbers with commas between them, not {settings[name]!r}."
-        ) from None
-    if not all(math.isfinite(x) and x >= least for x in found):
-        raise ValueError(f"{name} must be finite and {least:g} or more, got {settings[name]}.")
-    return found
 
 
 def check(settings: Mapping[str, Scalar]) -> None:
@@ -188,7 +175,7 @@ def _preset(name: str, note: str, **changed: Scalar) -> ProbePreset:
         "num_samples": 4000,
         "num_features": "4,16,64,256",
         "curve_lambda_max": "0.05,0.2",
-        "num_draws": 64,
+        "num_draws": 128,
         "tail_samples": 32_000,
         "proposal_samples": "64,512,4096,65536",
         "shrinkages": "0,0.1",
