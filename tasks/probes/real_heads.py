@@ -13,10 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tasks.api import Scalar
+from tasks.api import Scalar, SourceUnavailableError
 from tasks.probe import ProbeInstance, ProbePoint, ProbeRequest, ProbeSubject, Report
 from tasks.probes.capture import Asked, Captured, captured
 from tasks.probes.exact import (
+    MOST_WEIGHTS,
     exact_outputs,
     relative_error,
     softmax_log_kernel,
@@ -96,7 +97,13 @@ class Layer:
     ) -> None:
         self._subject, self._request = subject, request
         dtype = getattr(torch, request.dtype)
-        num_heads = test.q.shape[1]
+        num_heads, length = test.q.shape[1:3]
+        if num_heads * length**2 > MOST_WEIGHTS:
+            fits = math.isqrt(MOST_WEIGHTS // num_heads)
+            raise SourceUnavailableError(
+                f"exact attention of {num_heads} heads over {length} tokens takes too much memory:"
+                f" `--set length={fits}` fits."
+            )
         self._calibration = [
             _heads(x, num_heads, request.device, dtype) for x in (calibration.q, calibration.k)
         ]

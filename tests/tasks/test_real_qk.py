@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.api import LoadRequest
+from tasks.api import LoadRequest, SourceUnavailableError
 from tasks.probe import ProbeRequest
 from tasks.probes import real_heads
 from tasks.probes.anisotropy import condition, effective_rank, spectra
@@ -157,6 +157,14 @@ def test_calibration_sees_none_of_the_text_that_is_tested(captures):
     np.testing.assert_array_equal(q, calibration.q)
     np.testing.assert_array_equal(k, np.repeat(calibration.k, 2, axis=1))
     assert not set(test.q.flatten()) & set(q.flatten().tolist())
+
+
+def test_blocks_too_long_for_exact_attention_are_refused_with_a_length_that_fits(
+    captures, monkeypatch
+):
+    monkeypatch.setattr(real_heads, "MOST_WEIGHTS", 4 * 11**2)
+    with pytest.raises(SourceUnavailableError, match="4 heads over 12 tokens .* length=11` fits"):
+        measure(FakeSubject())
 
 
 def test_every_layer_tells_its_spectra(captures):
