@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from tasks.api import Scalar
 
 
-def numbers(settings: Mapping[str, Scalar], name: str, *, least: float) -> tuple[float, ...]:
+def numbers(settings: Mapping[str, Scalar], name: str, *, least: float = 0.0) -> tuple[float, ...]:
     """Of a setting with commas. Raises ValueError for what is not finite or not `least` or more."""
     try:
         found = tuple(float(text) for text in str(settings[name]).split(","))

@@ -13,7 +13,7 @@ from bench.registry import Entry, load_registry
 from bench.runners.probe import MethodSubject
 from methods.api import Capabilities, UnsupportedError
 from results.store import Store
-from tasks.probe import ProbePoint, ProbeRequest
+from tasks.probe import ProbePoint, ProbeRequest, ProbeTask
 from tasks.probes.bias import TASK as BIAS
 from tests.bench.test_plan import HERE, chosen
 from tests.fakes import tiny_probe
@@ -272,3 +272,20 @@ def test_probes_are_listed_with_their_settings():
     row = next(r for r in json.loads(done.stdout) if r["task"] == "probes/bias")
     assert "num_draws=256" in row["settings"]
     assert bench("doctor", "--json").returncode == 0
+
+
+def test_every_probe_has_quick_and_small_presets_that_make_sense():
+    found = [e.value for e in load_registry(("TASK",)).tasks.values()]
+    probes = [task for task in found if isinstance(task, ProbeTask)]
+    assert len(probes) >= 5
+    for task in probes:
+        assert {"quick", "small"} <= {preset.name for preset in task.presets}
+        for preset in task.presets:
+            task.check(preset.settings)
+            assert task.source(preset.source) is not None
+
+
+def test_the_suite_holds_every_probe():
+    registry = load_registry()
+    probes = {n for n, e in registry.tasks.items() if isinstance(e.value, ProbeTask)}
+    assert {entry.value.name for entry in registry.tasks_named("probes")} == probes
