@@ -1,4 +1,4 @@
-"""The comparison table of records, in every format: scores with their price, and cost curves."""
+"""The comparison table of records, in every format: scores and their price, curves, probes."""
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,6 +24,9 @@ from reports.formats import TerminalGrid, latex_grid, markdown_grid
 from reports.frame import rows
 from reports.grid import Grid
 from reports.peers import peer_grids
+from reports.probes import gather_probes, is_probe
+from reports.probes_tables import probe_grids
+from reports.probes_tidy import probe_values
 from reports.proxy_tables import proxy_grids
 from reports.tidy import Tidy, as_csv, as_json, published, tidy
 from results.published import Table
@@ -99,6 +102,11 @@ def has_part(records: Iterable[Record], part: Part) -> bool:
     return bool(_GRIDS[part](gather(records)))
 
 
+def _scored(records: Iterable[Record]) -> Iterator[Record]:
+    """Those that tables of scores show."""
+    return (record for record in records if not is_cost(record) and not is_probe(record))
+
+
 def _parts(part: Part | None, *, cost: bool) -> tuple[Part, ...]:
     if part is not None:
         if part not in get_args(Part):
@@ -112,10 +120,11 @@ def _grids(
 ) -> list[Grid]:
     records, found = list(records), []
     if part is None:
-        comparison = compare(rows(record for record in records if not is_cost(record)))
+        comparison = compare(rows(_scored(records)))
         found += score_grids(comparison)
         found += cost_grids(comparison) if cost else []
         found += against_grids(comparison, tuple(against))
+        found += probe_grids(gather_probes(records))
     costs = gather(records)
     return found + [grid for each in _parts(part, cost=cost) for grid in _GRIDS[each](costs)]
 
@@ -125,9 +134,10 @@ def _values(
 ) -> Iterator[Tidy]:
     records = list(records)
     if part is None:
-        comparison = compare(rows(record for record in records if not is_cost(record)))
+        comparison = compare(rows(_scored(records)))
         yield from tidy(comparison, cost=cost)
         yield from published([value for table in against for value in table.values()])
+        yield from probe_values(gather_probes(records))
     costs = gather(records)
     for each in _parts(part, cost=cost):
         yield from _VALUES[each](costs)

@@ -57,6 +57,14 @@ class Tidy:
     head_dim: int | None = None
     reference: str = ""
     """What a ratio or a crossover is against."""
+    where: str = ""
+    """Coordinates in canonical JSON. This and what follows belong to probes."""
+    predicted: float | None = None
+    """What theory says in closed form."""
+    samples: int | None = None
+    """Independent draws behind the value."""
+    how: str = ""
+    """The estimator of the number."""
 
 
 def tidy(comparison: Comparison, *, cost: bool = True) -> Iterator[Tidy]:

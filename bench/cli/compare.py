@@ -1,4 +1,4 @@
-"""`bench compare`: recorded results as tables. Free of torch; what is slow is imported late."""
+"""`bench compare`: recorded results as tables and figures. Free of torch; slow parts come late."""
 
 import gc
 import io
@@ -46,12 +46,14 @@ def compare_command(
     against: Literal["published"] | None = None,
     cost: bool = True,
     part: Part | None = None,
+    figures: Path | None = None,
 ) -> int:
     """Show recorded results: methods against tasks, with intervals, floors and what they cost.
 
     Scores of two data sources, presets or number formats never share a column, nor do times of two
-    machines a table. Cost trials show time, memory and the machine's limit against length. Files
-    in the folder that are no sound records are named on stderr and left alone.
+    machines a table. Cost trials show time, memory and the machine's limit against length; probes
+    show what was measured beside what theory says. Files in the folder that are no sound records
+    are named on stderr and left alone.
 
     Examples:
 
@@ -64,6 +66,8 @@ def compare_command(
         python -m bench compare --against published
 
         python -m bench compare --task cost --part crossovers
+
+        python -m bench compare --task probes --figures figures
 
     Parameters
     ----------
@@ -79,14 +83,42 @@ def compare_command(
         Of the cost trials one part alone: curves against length, crossovers with the reference,
         peers (implementations of the same mathematics), proxy (whether operations or bytes predict
         time), or who is absent and why.
+    figures:
+        Also draw the figures of probes into this folder, each as SVG and as PNG; it is made where
+        there is none, and figures of the same name are replaced. Needs the extra `figures`.
     """
     from results.published import published_tables
 
     records = _only(_read(results), filters or Filters())
     if part is not None:
         _check_part(records, part, cost=cost, against=against)
+    drawn = None if figures is None else _draw(records, figures)
     _show(records, format, cost=cost, part=part, against=published_tables() if against else ())
+    if drawn is not None:
+        sys.stderr.write("".join(f"Wrote {path}\n" for path in drawn))
     return 0
+
+
+def _draw(records: "list[Record]", folder: Path) -> list[Path]:
+    """The files written. Raises UsageError where nothing can be drawn, before a table is shown."""
+    from reports.figures import figures, missing_packages, write_figures
+
+    missing = missing_packages()
+    if missing:
+        raise UsageError(missing)
+    found = figures(records)
+    if not found:
+        raise UsageError(
+            "these records have nothing to draw: figures are made of probes. `python -m bench run"
+            " --task probes` measures them; without --figures all that there is is shown."
+        )
+    try:
+        return write_figures(found, folder)
+    except OSError as error:
+        raise UsageError(
+            f"the figures cannot be written to {str(folder)!r}: {error.strerror}. Name another"
+            " folder with --figures."
+        ) from error
 
 
 def _check_part(records: "list[Record]", part: Part, *, cost: bool, against: str | None) -> None:

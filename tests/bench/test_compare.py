@@ -11,6 +11,7 @@ from bench.cli.compare import Filters, compare_command
 from bench.errors import UsageError
 from results.store import Store
 from tests.results.curves import fake_cost_record, fake_crossovers
+from tests.results.probes import fake_probe_record, second_moments
 from tests.results.records import failed_record, fake_identity, fake_record
 
 ROOT = Path(__file__).parents[2]
@@ -144,3 +145,35 @@ def test_a_part_that_has_nothing_to_show_says_what_measures_it(folder):
 def test_a_part_of_cost_trials_goes_with_nothing_else(folder, other):
     with pytest.raises(UsageError, match="leave out"):
         compare_command(results=folder, part="curves", **other)
+
+
+def test_figures_are_written_beside_the_table_and_named_on_stderr(folder, tmp_path, capsys):
+    pytest.importorskip("altair")
+    Store(folder).write(fake_probe_record(second_moments((0.05, 0.3))))
+    figures = tmp_path / "figures"
+    assert compare_command(Filters(task=("probes",)), results=folder, figures=figures) == 0
+    captured = capsys.readouterr()
+    assert "second moment" in captured.out
+    written = sorted(path.name for path in figures.iterdir())
+    assert written == [f"probes-variance-quick-second-moment.{end}" for end in ("png", "svg")]
+    assert all(name in captured.err for name in written)
+
+
+def test_figures_of_records_without_probes_say_what_measures_them(folder, tmp_path):
+    pytest.importorskip("altair")
+    with pytest.raises(UsageError, match="--task probes"):
+        compare_command(results=folder, figures=tmp_path / "figures")
+
+
+def test_figures_that_cannot_be_written_are_one_sentence(folder, tmp_path):
+    pytest.importorskip("altair")
+    Store(folder).write(fake_probe_record(second_moments((0.05, 0.3))))
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(UsageError, match="Name another folder with --figures"):
+        compare_command(results=folder, figures=tmp_path / "taken")
+
+
+def test_figures_without_their_packages_say_what_to_install(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(UsageError, match="pip install altair"):
+        compare_command(results=folder, figures=tmp_path / "figures")

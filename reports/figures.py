@@ -1,0 +1,157 @@
+"""Figures of records as SVG and PNG, without a browser and without a network."""
+
+import importlib.util
+import itertools
+import textwrap
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reports.figures_axes import DARK, GREY, LIGHT
+from reports.figures_panels import Specification
+from reports.figures_probes import Sketch, sketches
+from reports.probes import Group, gather_probes
+from results.record import Record
+
+NEEDED: Final = {"altair": "altair", "vl_convert": "vl-convert-python"}
+SCALE: Final = 2.0
+"""Pixels of a PNG for one of its SVG: fit for print at the usual width."""
+FONT: Final = "Liberation Sans, Arial, Helvetica, DejaVu Sans, sans-serif"
+CONFIG: Final = {
+    "font": FONT,
+    "view": {"stroke": LIGHT},
+    "axis": {
+        "gridColor": "#EEEEEE",
+        "domainColor": GREY,
+        "tickColor": GREY,
+        "labelColor": DARK,
+        "titleColor": DARK,
+        "titleFontWeight": "normal",
+        "titleFontSize": 12,
+        "labelFontSize": 11,
+        "titleLimit": 400,
+        "labelLimit": 380,
+    },
+    "legend": {"labelFontSize": 12, "labelColor": DARK, "symbolStrokeWidth": 1.5},
+}
+LINE: Final = 6.1
+"""Pixels that a letter of a subtitle takes."""
+MOST_SOURCE_LINES: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One figure, ready to be written."""
+
+    name: str
+    """Of its files, without a suffix."""
+    specification: Specification
+    """In Vega-Lite, its data within it."""
+
+
+def missing_packages() -> str:
+    """What to install before any figure can be drawn; empty where nothing is missing."""
+    missing = [name for module, name in NEEDED.items() if importlib.util.find_spec(module) is None]
+    if not missing:
+        return ""
+    return (
+        f"figures need {' and '.join(missing)}: `pip install {' '.join(missing)}` or"
+        " `pip install 'attention-bench[figures]'`."
+    )
+
+
+def figures(records: Iterable[Record]) -> list[Figure]:
+    """Every figure that these records have data for, in the order of their tasks."""
+    found: dict[str, Figure] = {}
+    for group in gather_probes(records).groups:
+        for sketch in sketches(group):
+            name = _name(group, sketch, found)
+            found[name] = Figure(name=name, specification=_whole(group, sketch))
+    return [*found.values()]
+
+
+def write_figures(found: Sequence[Figure], folder: Path) -> list[Path]:
+    """Writes an SVG and a PNG of each; the folder is made where there is none. Raises OSError."""
+    import vl_convert
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for figure in found:
+        # No address is allowed: a specification that asked for one would fail, not fetch.
+        svg = vl_convert.vegalite_to_svg(figure.specification, allowed_base_urls=[])
+        vector, raster = folder / f"{figure.name}.svg", folder / f"{figure.name}.png"
+        vector.write_text(svg, encoding="utf-8")
+        raster.write_bytes(vl_convert.svg_to_png(svg, scale=SCALE))
+        written += [vector, raster]
+    return written
+
+
+def _name(group: Group, sketch: Sketch, taken: Collection[str]) -> str:
+    """`probes-variance-quick-second-moment`; a number tells settings of one name apart."""
+    setting = group.setting
+    words = [setting.task.replace("/", "-"), setting.preset, sketch.name]
+    words += [setting.dtype] if setting.dtype != "float32" else []
+    name = "-".join(words)
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return name if name not in taken else next(each for each in numbered if each not in taken)
+
+
+def _whole(group: Group, sketch: Sketch) -> Specification:
+    """The panels under a title, with how to read them and where they come from."""
+    import altair as alt
+
+    columns = min(sketch.columns, len(sketch.panels))
+    width = max(columns * sketch.panel_width, 620)
+    letters = int(width / LINE)
+    subtitle = textwrap.wrap(sketch.how_to_read, letters)
+    subtitle += _source(group, sketch, letters)
+    title = {
+        "text": textwrap.wrap(sketch.title, int(width / 8.6)),
+        "subtitle": subtitle,
+        "anchor": "start",
+        "fontSize": 16,
+        "subtitleFontSize": 11.5,
+        "subtitleColor": GREY,
+        "color": DARK,
+        "offset": 12,
+        "subtitlePadding": 6,
+    }
+    return {
+        "$schema": alt.SCHEMA_URL,
+        "title": title,
+        "concat": sketch.panels,
+        "columns": columns,
+        "spacing": 26,
+        "resolve": {"scale": {"color": "shared", "shape": "shared"}},
+        "padding": 14,
+        "background": "white",
+        "config": CONFIG,
+    }
+
+
+def _source(group: Group, sketch: Sketch, letters: int) -> list[str]:
+    """Task, preset, commit and the methods with all their options."""
+    setting = group.setting
+    seeds = sorted({seed for reading in group.readings for seed in reading.seeds})
+    parts = [
+        f"Source: {setting.task} version {setting.task_version}, preset {setting.preset}",
+        *([f"changed {setting.settings}"] if setting.settings != "{}" else []),
+        f"{setting.dtype} on {setting.device}",
+        f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}",
+        *(f"{name} {text}" for name, text in setting.measured_on),
+        f"commit {', '.join(group.commits)}",
+    ]
+    methods = dict.fromkeys((c.method, c.options) for c in sketch.contenders)
+    named = [f"{method} {_options(options)}".strip() for method, options in methods]
+    text = f"{', '.join(parts)}. Methods: {'; '.join(named)}."
+    lines = textwrap.wrap(text, letters)
+    if len(lines) > MOST_SOURCE_LINES:
+        lines = [*lines[: MOST_SOURCE_LINES - 1], lines[MOST_SOURCE_LINES - 1][:-4] + " ..."]
+    return lines
+
+
+def _options(canonical: str) -> str:
+    """`num_features=256, orthogonal=true` of canonical JSON."""
+    inner = canonical.strip("{}").replace('"', "")
+    return f"({inner.replace(':', '=').replace(',', ', ')})" if inner else ""
