@@ -163,7 +163,7 @@ def test_blocks_too_long_for_exact_attention_are_refused_with_a_length_that_fits
     captures, monkeypatch
 ):
     monkeypatch.setattr(real_heads, "MOST_WEIGHTS", 4 * 11**2)
-    with pytest.raises(SourceUnavailableError, match="4 heads over 12 tokens .* length=11` fits"):
+    with pytest.raises(SourceUnavailableError, match=r"4 heads over 12 tokens .* length=11` fits"):
         measure(FakeSubject())
 
 
