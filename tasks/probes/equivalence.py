@@ -48,7 +48,7 @@ from tasks.probes.theory_points import (
 
 LEARNED = (0.7, 1.6)
 """Eigenvalues of the learned Sigma: weights psi / p have a variance below 2, p / psi above 1/2."""
-SIZE = 0.4
+SIZE = 0.25
 """|q|^2 = |k|^2 of the pair at which estimates are compared: their tails are light there."""
 
 
@@ -86,8 +86,10 @@ def learned_points(dim: int, num_samples: int, generator: torch.Generator) -> It
     values = torch.linspace(*LEARNED, dim, dtype=torch.float64)
     m = (left * values.sqrt()) @ right
     sigma = m.mT @ m
-    q, k = torch.randn(2, dim, generator=generator, dtype=torch.float64)
-    q, k = (x * math.sqrt(SIZE) / x.norm() for x in (q, k))
+    random = torch.randn(2, dim, generator=generator, dtype=torch.float64)
+    # Near the direction that Sigma stretches most, where the two kernels differ most.
+    near = right[-1] + random / (2 * random.norm(dim=-1, keepdim=True))
+    q, k = near * math.sqrt(SIZE) / near.norm(dim=-1, keepdim=True)
     log_own, log_softmax = float(q @ sigma @ k), float(q @ k)
     where: dict[str, Scalar] = {"head_dim": dim}
 
