@@ -17,7 +17,12 @@ from methods.core.exponents import Shift
 from methods.core.second_moment import mean
 
 KeyShift = Literal["none", "keys", "queries", "both", "attended"]
-"""a: 0, E[k], E[q], E[q] + E[k], or E[q] + the mean of the keys that queries attend to."""
+"""a: 0, E[k], E[q], E[q] + E[k], or E[q] + the mean of the keys that queries attend to.
+
+The last is the constant that minimises the mean of |q + k - a|^2 over the pairs that attention
+weighs most, where both is the one for all pairs alike: with sinks, keys that most queries attend to
+and that lie far from the other keys, the two are far apart.
+"""
 
 QueryShift = Literal["none", "queries"]
 """b: 0 or E[q]."""
