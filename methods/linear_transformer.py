@@ -1,18 +1,33 @@
 """Linear Transformer: the kernel (elu(q) + 1) . (elu(k) + 1)."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from methods.api import KERNEL_ATTENTION, FeatureMap, Features, Heads, Keys, Method
+from methods.api import KERNEL_ATTENTION, Features, Heads, Keys, Method, Values
+from methods.core.elu_features import EluPlusOne
+from methods.core.linear_attention import (
+    FoldedOutputs,
+    FoldedQueries,
+    State,
+    walked_attention,
+)
+from methods.core.walked_features import WalkedFeatures
 
 
-class EluFeatures(FeatureMap):
+class EluFeatures(WalkedFeatures):
     """One feature per dimension, elu(x) + 1; nothing is drawn and nothing is learned."""
 
     def __init__(self, heads: Heads, generator: torch.Generator) -> None:
         del heads, generator
         super().__init__()
+
+    def attend(
+        self, q: FoldedQueries, k: Keys, v: Values, **how: Any
+    ) -> tuple[FoldedOutputs, State]:
+        return walked_attention(EluPlusOne, q, k, v, **how)
 
     def queries(self, q: Float[Tensor, "b g t d"]) -> Features:
         return _elu_features(q)

@@ -22,14 +22,10 @@ from methods.api import (
     Values,
 )
 from methods.core import capabilities
-from methods.core.linear_attention import (
-    State,
-    exponential_attention,
-    linear_attention,
-    normaliser,
-)
+from methods.core.linear_attention import State, linear_attention, normaliser
 from methods.core.one_token import attend_one_token
 from methods.core.positive_features import PositiveFeatures
+from methods.core.walked_features import WalkedFeatures
 
 
 class BuiltAttention(torch.nn.Module, ABC):
@@ -173,8 +169,8 @@ class KernelAttention(BuiltAttention):
         return o.reshape(*shape, v.shape[-1]), state
 
     def _walk(self, q: Tensor, k: Keys, v: Values, **rest: Any) -> tuple[Tensor, State]:
-        if isinstance(self.feature_map, PositiveFeatures):
-            return exponential_attention(q, k, v, self.feature_map.exponents(), **rest)
+        if isinstance(self.feature_map, WalkedFeatures):
+            return self.feature_map.attend(q, k, v, **rest)
         return linear_attention(*self._features(q, k), v, **rest)
 
     def _features(self, q: Tensor, k: Keys) -> tuple[Features, Features]:

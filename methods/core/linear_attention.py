@@ -20,7 +20,12 @@ from torch.autograd.function import once_differentiable
 
 from methods.api import Features, KeyPadding, Keys, Values
 from methods.core.exponents import Exponents, walked
-from methods.core.feature_source import ExponentialFeatures, GivenFeatures, Workspace
+from methods.core.feature_source import (
+    ExponentialFeatures,
+    FeatureSource,
+    GivenFeatures,
+    Workspace,
+)
 from methods.core.feature_walk import Walk, padded_width
 
 CHUNK, CAUSAL_CHUNK = 256, 64
@@ -86,14 +91,31 @@ def exponential_attention(
     parameters = tuple(
         None if x is None else x.repeat(k.shape[0], *(1,) * (x.ndim - 1)) for x in parameters
     )
-    tensors = (_rows(q, v, causal), k.flatten(0, 1), *parameters)
     # The walk leaves out 1 / sqrt(m), which divides out of every output; the state has it, so that
     # it is the same whichever way the features were computed.
     mean = 0.5 * math.log2(exponents.omega.shape[1])
     if state is not None:
         state = state._replace(log2_scale=state.log2_scale + mean)
-    o, _, state = _walk(make, tensors, _hidden(k, key_padding), v, causal, state)
+    rest = {"causal": causal, "key_padding": key_padding, "state": state}
+    o, state = walked_attention(make, q, k, v, *parameters, **rest)
     return o, state._replace(log2_scale=state.log2_scale - mean)
+
+
+def walked_attention(
+    make: Callable[..., FeatureSource],
+    q: FoldedQueries,
+    k: Keys,
+    v: Values,
+    *parameters: Tensor | None,
+    causal: bool = False,
+    key_padding: KeyPadding | None = None,
+    state: State | None = None,
+) -> tuple[FoldedOutputs, State]:
+    """`linear_attention` of the features that a source computes on the way from queries, keys and
+    parameters, the last for batch and heads together."""
+    tensors = (_rows(q, v, causal), k.flatten(0, 1), *parameters)
+    o, _, state = _walk(make, tensors, _hidden(k, key_padding), v, causal, state)
+    return o, state
 
 
 def normaliser(
@@ -253,7 +275,8 @@ def _make_walk(
 
 def _num_features(tensors: Any) -> int:
     """Of exponential features the rows of W, of given ones their last dimension."""
-    return int(tensors[2].shape[1] if tensors[2].ndim == 3 else tensors[1].shape[-1])
+    matrix = len(tensors) > 2 and tensors[2].ndim == 3
+    return int(tensors[2].shape[1] if matrix else tensors[1].shape[-1])
 
 
 def _chunk(k: Tensor, causal: bool) -> int:

@@ -2,16 +2,24 @@
 
 import math
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from methods.api import FeatureMap, Features, Keys
+from methods.api import Features, Keys, Values
 from methods.core.exponents import Exponents
+from methods.core.linear_attention import (
+    FoldedOutputs,
+    FoldedQueries,
+    State,
+    exponential_attention,
+)
+from methods.core.walked_features import WalkedFeatures
 
 
-class PositiveFeatures(FeatureMap):
+class PositiveFeatures(WalkedFeatures):
     """A map phi(x) = exp(w.y - |y|^2 / 2 + c) / sqrt(m), y = scale A x, for queries and keys alike.
 
     The author says what the rows w, A and c are; the core computes features where it needs them.
@@ -20,6 +28,11 @@ class PositiveFeatures(FeatureMap):
     @abstractmethod
     def exponents(self) -> Exponents:
         """w, A, c and the scale, with their gradients."""
+
+    def attend(
+        self, q: FoldedQueries, k: Keys, v: Values, **how: Any
+    ) -> tuple[FoldedOutputs, State]:
+        return exponential_attention(q, k, v, self.exponents(), **how)
 
     def queries(self, q: Float[Tensor, "b g t d"]) -> Features:
         e = self.exponents().to(q.dtype)
