@@ -1,6 +1,7 @@
 """What this machine reaches at best: matrix product, copy and exponential, in a trial's dtype."""
 
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 
 import torch
@@ -37,8 +38,8 @@ def measure_ceilings(dtype: str, device: str, stopwatch: Stopwatch) -> Ceilings:
     copy_best, copy_median = _rate(2 * source.nbytes, lambda: target.copy_(source), stopwatch)
     # On some processors powers of 2 are several times faster, and a method is free to take them.
     exp_best, exp_median = max(
-        _rate(exponents.numel(), lambda f=f: f(exponents, out=powers), stopwatch)
-        for f in (torch.exp, torch.exp2)
+        _rate(exponents.numel(), partial(power, exponents, out=powers), stopwatch)
+        for power in (torch.exp, torch.exp2)
     )
     product_best, product_median = max(product(n) for n in _MATRICES[kind])
     return Ceilings(
