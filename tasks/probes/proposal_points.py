@@ -1,12 +1,13 @@
 """What it costs to estimate the proposal, and the kernel that DARKFormer estimates instead."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tasks.api import Scalar
 from tasks.probe import ProbePoint
 from tasks.probes import closed_forms as forms
 from tasks.probes import heavy_tails, second_moments
@@ -24,6 +25,8 @@ from tasks.probes.theory_points import (
 
 ESTIMATED = "estimated proposal"
 WHITENED = "own kernel at whitening"
+FIRST_ORDER = 1.2
+"""Up to this excess its expansion in 1 / n is compared with what is found."""
 ROWS = 4096
 """Samples that exist at once: 2 MiB in 64 dimensions."""
 
@@ -82,24 +85,26 @@ def estimated_points(
             yield point("second-moment", where, estimate, math.exp(logs[0].item()))
 
 
-def _excess(
-    where: dict[str, bool | int | float | str], logs: Tensor, first_order: float | None
-) -> ProbePoint:
-    middle = heavy_tails.median_of(logs, "median over estimated proposals, exact for each")
-    if not middle.value < LARGEST_EXPONENT:
+def _excess(where: Mapping[str, Scalar], logs: Tensor, first_order: float | None) -> ProbePoint:
+    """The geometric mean, which theory predicts; the median where some are infinite."""
+    if bool(logs.isfinite().all()):
+        found = heavy_tails.mean_of(logs, "geometric mean over estimated proposals, exact for each")
+    else:
+        found = heavy_tails.median_of(logs, "median over estimated proposals, exact for each")
+        first_order = None
+    if not found.value < LARGEST_EXPONENT:
         reason = f"infinite: so is the second moment of most of {len(logs)} estimated proposals"
         return nothing("excess", where, reason)
-    high = math.exp(middle.high) if middle.high < LARGEST_EXPONENT else None
     return ProbePoint(
         quantity="excess",
         where=where,
-        value=math.exp(middle.value),
-        low=math.exp(middle.low),
-        high=high,
-        # Of first order in 1 / n: far from it, it predicts nothing.
-        predicted=first_order if first_order and first_order < 2 else None,
-        samples=middle.samples,
-        how=middle.how,
+        value=math.exp(found.value),
+        low=math.exp(found.low),
+        high=math.exp(found.high) if found.high < LARGEST_EXPONENT else None,
+        # Of first order in 1 / n: far from the optimum it predicts nothing.
+        predicted=first_order if first_order and first_order < FIRST_ORDER else None,
+        samples=found.samples,
+        how=found.how,
     )
 
 

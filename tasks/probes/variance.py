@@ -172,7 +172,7 @@ def _preset(name: str, note: str, **changed: Scalar) -> ProbePreset:
         "whitened_head_dims": "32,64,128",
         "conditions": "100,100000",
         "lambda_max": "0.05,0.1,0.16,0.2,0.3,0.45,0.6",
-        "num_samples": 4000,
+        "num_samples": 10_000,
         "num_features": "4,16,64,256",
         "curve_lambda_max": "0.05,0.2",
         "num_draws": 128,
