@@ -12,6 +12,7 @@ from reports.figures_axes import DARK, GREY, LIGHT
 from reports.figures_panels import Specification
 from reports.figures_probes import Sketch, sketches
 from reports.probes import Group, gather_probes
+from reports.probes_entries import changed, options_text
 from results.record import Record
 
 NEEDED: Final = {"altair": "altair", "vl_convert": "vl-convert-python"}
@@ -37,7 +38,9 @@ CONFIG: Final = {
 }
 LINE: Final = 6.1
 """Pixels that a letter of a subtitle takes."""
-MOST_SOURCE_LINES: Final = 5
+MOST_SOURCE_LINES: Final = 8
+SHORT: Final = 12
+"""Digits of a digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,22 +139,20 @@ def _source(group: Group, sketch: Sketch, letters: int) -> list[str]:
     seeds = sorted({seed for reading in group.readings for seed in reading.seeds})
     parts = [
         f"Source: {setting.task} version {setting.task_version}, preset {setting.preset}",
-        *([f"changed {setting.settings}"] if setting.settings != "{}" else []),
+        *changed(setting),
         f"{setting.dtype} on {setting.device}",
         f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}",
-        *(f"{name} {text}" for name, text in setting.measured_on),
+        *(f"{name} {text[:SHORT]}" for name, text in setting.measured_on),
         f"commit {', '.join(group.commits)}",
     ]
     methods = dict.fromkeys((c.method, c.options) for c in sketch.contenders)
-    named = [f"{method} {_options(options)}".strip() for method, options in methods]
-    text = f"{', '.join(parts)}. Methods: {'; '.join(named)}."
+    named = [
+        f"{method} ({options_text(options)})" if options != "{}" else method
+        for method, options in methods
+    ]
+    who = f"Methods: {'; '.join(named)}." if named else "Estimators of the probe, of no method."
+    text = f"{', '.join(parts)}. {who}"
     lines = textwrap.wrap(text, letters)
     if len(lines) > MOST_SOURCE_LINES:
         lines = [*lines[: MOST_SOURCE_LINES - 1], lines[MOST_SOURCE_LINES - 1][:-4] + " ..."]
     return lines
-
-
-def _options(canonical: str) -> str:
-    """`num_features=256, orthogonal=true` of canonical JSON."""
-    inner = canonical.strip("{}").replace('"', "")
-    return f"({inner.replace(':', '=').replace(',', ', ')})" if inner else ""

@@ -69,17 +69,14 @@ class Frame:
 
 
 def ends_of(values: Sequence[float], *, log: bool) -> tuple[float, float]:
-    """The least and the greatest with some room; whole powers of ten where they lie far apart."""
+    """The least and the greatest with some room, so that no mark is cut off."""
     finite = [v for v in values if math.isfinite(v) and (v > 0 or not log)]
     if not finite:
         return (0.1, 10.0) if log else (0.0, 1.0)
     low, high = min(finite), max(finite)
-    if log and high / low > 100:
-        # A value just below a power of ten, by rounding, is that power.
-        low, high = math.floor(math.log10(low) + 0.02), math.ceil(math.log10(high) - 0.02)
-        return 10.0**low, 10.0**high
     if log:
-        return low / 1.15, high * 1.15
+        room = max(0.06, 0.04 * math.log10(high / low))
+        return low / 10**room, high * 10**room
     room = 0.04 * (high - low) or 0.1 * abs(high) or 1.0
     return low - room, high + room
 
@@ -91,7 +88,7 @@ def ticks_of(ends: tuple[float, float]) -> list[float]:
     stride = max(1, round(decades / 6))
     powers = range(math.floor(math.log10(ends[0])), math.ceil(math.log10(ends[1])) + 1)
     found = [float(f"{step}e{p}") for p in powers if p % stride == 0 for step in steps]
-    return [at for at in found if ends[0] * 0.999 <= at <= ends[1] * 1.001]
+    return [at for at in found if ends[0] <= at <= ends[1]]
 
 
 def axis(axes: Axes, side: str, ends: tuple[float, float]) -> Any:

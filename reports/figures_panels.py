@@ -20,12 +20,16 @@ SHAPES: Final = (
 )
 Specification = dict[str, Any]
 """A view in Vega-Lite."""
+DODGE: Final = 3.0
+"""Pixels between bars at one place."""
 STRIP: Final = 11
 """Pixels that each series takes in the strip of what has no value."""
 
 
 def panel(title: str, spots: Sequence[Spot], frame: Frame) -> Specification:
     """One panel, with its strip where something has no value."""
+    # Later series are smaller, and stand in front.
+    spots = sorted(spots, key=lambda spot: frame.series.index(spot.series))
     layers = [*_marks(frame), *_theory(spots, frame), *_measured(spots, frame)]
     main = {"layer": layers, "width": WIDTH, "height": HEIGHT}
     without = [spot for spot in spots if spot.value is None and spot.endless]
@@ -95,6 +99,13 @@ def _falling(frame: Frame, first: float, last: float) -> list[float]:
     return [first + (last - first) * i / steps for i in range(len(frame.series))]
 
 
+def _aside(frame: Frame, spots: Sequence[Spot], series: str) -> float:
+    """Pixels to move a series, so that bars stand beside each other; never off a line of theory."""
+    if any(spot.predicted is not None for spot in spots):
+        return 0.0
+    return DODGE * (frame.series.index(series) - (len(frame.series) - 1) / 2)
+
+
 def _marks(frame: Frame) -> list[Specification]:
     """Dashed lines at the poles, each with its name."""
     import altair as alt
@@ -141,19 +152,24 @@ def _theory(spots: Sequence[Spot], frame: Frame) -> list[Specification]:
 def _measured(spots: Sequence[Spot], frame: Frame) -> list[Specification]:
     import altair as alt
 
-    rows = [_row(spot, spot.value) for spot in spots if spot.value is not None]
-    spans = [row for row in rows if row["low"] is not None and row["high"] is not None]
     common = {"x": _x(frame), "color": _colour(frame)}
-    layers = []
-    if spans:
-        bars = alt.Chart().mark_rule(strokeWidth=1.6, clip=True)
-        layers.append(layer(spans, bars, y=_y(frame, "low"), y2="high:Q", **common))
     sizes = alt.Scale(domain=[*frame.series], range=_falling(frame, 56, 34))
-    points = alt.Chart().mark_point(
-        filled=True, opacity=1, stroke="white", strokeWidth=0.7, clip=True
-    )
     size = alt.Size("series:N", scale=sizes, legend=None)
-    return [*layers, layer(rows, points, y=_y(frame), shape=_shape(frame), size=size, **common)]
+    bars, points = [], []
+    # A panel without any value still has a layer, for its axes.
+    found = [spot.series for spot in spots if spot.value is not None] or [frame.series[0]]
+    for series in dict.fromkeys(found):
+        rows = [_row(s, s.value) for s in spots if s.series == series and s.value is not None]
+        spans = [row for row in rows if row["low"] is not None and row["high"] is not None]
+        aside = _aside(frame, spots, series)
+        bar = alt.Chart().mark_rule(strokeWidth=1.6, clip=True, xOffset=aside)
+        if spans:
+            bars.append(layer(spans, bar, y=_y(frame, "low"), y2="high:Q", **common))
+        point = alt.Chart().mark_point(
+            filled=True, opacity=1, stroke="white", strokeWidth=0.7, clip=True, xOffset=aside
+        )
+        points.append(layer(rows, point, y=_y(frame), shape=_shape(frame), size=size, **common))
+    return [*bars, *points]
 
 
 def _strip(spots: Sequence[Spot], frame: Frame) -> Specification:

@@ -12,9 +12,12 @@ from reports.figures_bias import HOW_TO_READ, TITLE, bias_panels
 from reports.figures_catalogue import DRAWINGS, Drawing, guessed
 from reports.figures_panels import Specification, panel
 from reports.probes import Group, Reading
-from reports.probes_entries import endless, without_numbers, words_of
+from reports.probes_entries import endless, heading, without_numbers, words_of
 from reports.probes_places import differing, is_number, swept, thinned
 
+BEYOND: Final = 1e300
+"""The end of a bar that has none: the panel cuts it off at its edge."""
+MOST_TICKS: Final = 10
 MOST_PANELS: Final = 6
 """More are too small to read; the table has them all."""
 
@@ -30,6 +33,7 @@ class Sketch:
     columns: int
     panel_width: int
     contenders: tuple[Contender, ...]
+    """The methods in it; none where all is the probe's own."""
 
 
 @dataclass(slots=True)
@@ -92,7 +96,8 @@ def _sketch(group: Group, drawing: Drawing) -> Sketch | None:
     every = [spot for found in spots.values() for spot in found]
     axes = drawing.axes
     if drawing.ticks_at_points:
-        axes = replace(axes, ticks=tuple(sorted({spot.x for spot in every})))
+        ticks = sorted({spot.x for spot in every})
+        axes = replace(axes, ticks=tuple(ticks[:: -(-len(ticks) // MOST_TICKS)]))
     x_ends = ends_of([*(spot.x for spot in every), *drawing.reach], log=axes.log_x)
     charts = []
     for title, found in spots.items():
@@ -106,7 +111,7 @@ def _sketch(group: Group, drawing: Drawing) -> Sketch | None:
         panels=charts,
         columns=2 if len(charts) in (2, 4) else 3,
         panel_width=WIDTH + 90,
-        contenders=tuple(dict.fromkeys(reading.contender for reading in shown)),
+        contenders=tuple(dict.fromkeys(reading.contender for reading in shown if reading.own)),
     )
 
 
@@ -162,11 +167,9 @@ def _middle(series: str, x: float, readings: Sequence[Reading], drawing: Drawing
     middle = values[len(values) // 2] if len(values) % 2 else _mean(values)
     if math.isinf(middle):
         return Spot(series=series, x=x, value=None, endless=endless(beyond[0].reason))
-    ends = (values[0], values[-1])
-    if drawing.spread == "quartiles":
-        ends = (values[(len(values) - 1) // 4], values[-1 - (len(values) - 1) // 4])
-    finite = [value for value in values if math.isfinite(value)]
-    return Spot(series=series, x=x, value=middle, low=ends[0], high=min(ends[1], 10 * finite[-1]))
+    left_out = len(values) // 4 if drawing.spread == "quartiles" else 0
+    low, high = values[left_out], values[-1 - left_out]
+    return Spot(series=series, x=x, value=middle, low=low, high=min(high, BEYOND))
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -190,7 +193,7 @@ def _how_to_read(drawing: Drawing, spots: Sequence[Spot], told: _Told) -> str:
     words = []
     if drawing.over:
         what = "the middle half" if drawing.spread == "quartiles" else "all"
-        words.append(f"Points: the median over {drawing.over}s; bars: {what} of them.")
+        words.append(f"Points: the median over {heading(drawing.over)}s; bars: {what} of them.")
     elif any(spot.low is not None for spot in spots):
         words.append("Points: measured, with 95 % intervals.")
     else:
@@ -201,7 +204,7 @@ def _how_to_read(drawing: Drawing, spots: Sequence[Spot], told: _Told) -> str:
     if endless:
         words.append(f"Triangles above a panel: {', '.join(endless)}, so no number.")
     words += [drawing.how_to_read] if drawing.how_to_read else []
-    words += [f"{said}; the table has all." for said in told.said]
+    words += [f"{said}; csv has all." for said in told.said]
     if drawing.own_heights:
         words.append("Every panel has a vertical axis of its own.")
     for alike in told.left_out.values():

@@ -126,22 +126,38 @@ def is_probe(record: Record) -> bool:
 
 def gather_probes(records: Iterable[Record]) -> Probes:
     """Groups the records of probes and joins their seeds."""
-    trials = [record for record in records if is_probe(record)]
-    flat = rows(trials)
+    trials: dict[Setting, list[Record]] = defaultdict(list)
+    for record in records:
+        if is_probe(record):
+            trials[_setting(record)].append(record)
+    groups, gaps = [], []
+    for setting, members in sorted(trials.items(), key=lambda item: _order(item[0])):
+        measured, empty = _named(members)
+        groups += [_group(setting, measured)] if measured else []
+        gaps += [
+            Gap(
+                contender=contender,
+                setting=setting,
+                status=record.status,
+                reason=record.reason or "it recorded no point",
+            )
+            for contender, record in empty
+        ]
+    return Probes(groups=tuple(groups), gaps=tuple(dict.fromkeys(gaps)))
+
+
+def _named(
+    records: Sequence[Record],
+) -> tuple[list[tuple[Contender, Record]], list[tuple[Contender, Record]]]:
+    """Those with points and those without, each with its name among all of them."""
+    flat = rows(records)
     contenders = {(c.method, c.options): c for c in contenders_of(flat)}
-    groups: dict[Setting, list[tuple[Contender, Record]]] = defaultdict(list)
-    gaps: dict[Gap, None] = {}
-    for record, row in zip(trials, flat, strict=True):
-        contender = contenders[row.method, row.options]
-        if record.probe is None or not record.probe.points:
-            reason = record.reason or "it recorded no point"
-            setting = _setting(record)
-            gap = Gap(contender=contender, setting=setting, status=record.status, reason=reason)
-            gaps[gap] = None
-        else:
-            groups[_setting(record)].append((contender, record))
-    ordered = sorted(groups.items(), key=lambda item: _order(item[0]))
-    return Probes(groups=tuple(_group(*item) for item in ordered), gaps=tuple(gaps))
+    named = [
+        (contenders[row.method, row.options], record)
+        for row, record in zip(flat, records, strict=True)
+    ]
+    measured = [pair for pair in named if pair[1].probe is not None and pair[1].probe.points]
+    return measured, [pair for pair in named if pair not in measured]
 
 
 def _setting(record: Record) -> Setting:

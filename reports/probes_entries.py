@@ -1,5 +1,6 @@
 """What stands in one place of a table of probes: a number with its interval, or its absence."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,13 +9,18 @@ from typing import Final
 from reports.curve_tables import with_spread
 from reports.grid import Entry, Notes, plain
 from reports.numbers import digits
-from reports.probes import Group, Reading
+from reports.probes import Group, Reading, Setting
 from reports.probes_places import text_of
 from results.probe import Coordinate
 from results.statistics import Interval
 
 INFINITE, BEYOND = "infinite", "more than"
 """How reasons begin that are answers themselves: no note need say more."""
+HEADINGS: Final = {
+    "lambda_max": "largest eigenvalue",
+    "num_features": "m",
+    "kv_head": "key-value head",
+}
 NOTHING: Final = Entry(text="-", emphasis="faint")
 LONGEST_LABEL: Final = 60
 _NUMBERS: Final = re.compile(r"\d[\d.]*")
@@ -75,9 +81,7 @@ def number_of(reading: Reading) -> str:
 
 def heading(name: str) -> str:
     """A coordinate's name for a reader."""
-    return {"lambda_max": "largest eigenvalue", "num_features": "m"}.get(
-        name, name.replace("_", " ")
-    )
+    return HEADINGS.get(name, name.replace("_", " "))
 
 
 def words_of(name: str, value: Coordinate | None) -> str:
@@ -97,8 +101,20 @@ def title_of(group: Group, what: str, constant: Mapping[str, Coordinate] | None 
     setting = group.setting
     parts = [words_of(name, value) for name, value in (constant or {}).items()]
     parts += [setting.dtype, setting.device, f"preset {setting.preset}"]
-    parts += [f"changed {setting.settings}"] if setting.settings != "{}" else []
+    parts += changed(setting)
     return plain(f"{setting.task}: {what}; {', '.join(parts)}")
+
+
+def changed(setting: Setting) -> list[str]:
+    """What was changed in the preset, as it is typed; nothing where nothing was."""
+    return [f"changed {options_text(setting.settings)}"] if setting.settings != "{}" else []
+
+
+def options_text(canonical: str) -> str:
+    """`num_features=256, orthogonal=true` of canonical JSON."""
+    values = json.loads(canonical)
+    typed = {n: v if isinstance(v, str) else json.dumps(v) for n, v in values.items()}
+    return ", ".join(f"{name}={value}" for name, value in typed.items())
 
 
 def group_notes(group: Group, notes: Notes) -> None:

@@ -79,7 +79,7 @@ def pivot_grid(group: Group, view: View) -> Grid | None:
     group_notes(group, reasons.notes)
     return Grid(
         title=title_of(group, view.what, _constant(readings, taken)),
-        header=((" / ".join(map(heading, view.rows)),), *(_head(column) for column in columns)),
+        header=((_corner(view),), *(_head(column, view) for column in columns)),
         sections=grid_sections,
         notes=reasons.notes.all(),
     )
@@ -112,7 +112,19 @@ def _ordered(readings: Sequence[Reading], names: Sequence[str]) -> list[tuple[st
     return sorted(found, key=order)
 
 
-def _head(column: tuple[str, ...]) -> tuple[str, ...]:
+def _corner(view: View) -> str:
+    """`method by length`: what stands in rows, and in columns where it is one coordinate."""
+    rows = " / ".join(map(heading, view.rows))
+    return f"{rows} by {heading(view.columns[0])}" if _single(view) else rows
+
+
+def _single(view: View) -> bool:
+    return len(view.columns) == 1 and view.columns[0] not in (METHOD, ESTIMATOR)
+
+
+def _head(column: tuple[str, ...], view: View) -> tuple[str, ...]:
+    if _single(view):
+        return (column[0].removeprefix(f"{heading(view.columns[0])} "),)
     return tuple(itertools.chain.from_iterable(map(_broken, column))) or ("value",)
 
 

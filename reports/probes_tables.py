@@ -94,7 +94,7 @@ VIEWS: Final[Mapping[str, tuple[View, ...]]] = {
             for name, what in (
                 ("num_features", "the number of features"),
                 ("length", "length"),
-                ("largest", "scale, as the largest eigenvalue"),
+                ("lambda_max", "scale, as the largest eigenvalue"),
                 ("condition", "anisotropy, as the condition number"),
                 ("causal", "direction"),
             )
@@ -103,7 +103,7 @@ VIEWS: Final[Mapping[str, tuple[View, ...]]] = {
             quantity="collapsed-rows",
             what="share of rows whose normaliser underflows, against scale",
             rows=(METHOD, "dtype"),
-            columns=("largest",),
+            columns=("lambda_max",),
             swept=True,
         ),
     ),

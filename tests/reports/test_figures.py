@@ -99,8 +99,7 @@ def test_theory_is_a_line_and_what_is_measured_are_points_with_intervals():
 
 
 def test_a_figure_says_how_to_read_it_and_where_it_comes_from():
-    record = fake_probe_record(second_moments(), options={"num_features": 256})
-    words = title(one(record))
+    words = title(one(fake_probe_record(second_moments())))
     for piece in (
         "Lines: theory",
         "95 % intervals",
@@ -108,9 +107,24 @@ def test_a_figure_says_how_to_read_it_and_where_it_comes_from():
         "probes/variance version 1",
         "preset quick",
         "commit 000000000",
-        "fake-features (num_features=256)",
+        "Estimators of the probe, of no method",
     ):
         assert piece in words
+
+
+def test_a_figure_names_its_methods_with_all_options_and_what_they_were_measured_on():
+    record = fake_probe_record(
+        features_needed(),
+        "performer",
+        "probes/real-qk",
+        options={"num_features": 256, "key_shift": "both"},
+        settings={"length": 64},
+        card={"fake-lm: digest": "0123456789abcdef"},
+    )
+    words = title(one(record))
+    assert "performer (key_shift=both, num_features=256)" in words
+    assert "changed length=64" in words
+    assert "fake-lm: digest 0123456789ab," in words
 
 
 def test_heads_that_need_more_than_was_tried_are_above_the_panel():
@@ -118,6 +132,22 @@ def test_heads_that_need_more_than_was_tried_are_above_the_panel():
     beyond = {row["x"] for row in rows_of(figure) if row.get("value", 0) is None}
     assert beyond == {4.0, 5.0}
     assert '"more than 4096"' in json.dumps(figure.specification)
+
+
+def test_a_panel_in_which_nothing_is_finite_is_still_drawn(tmp_path):
+    points = features_needed() + [
+        point.model_copy(
+            update={
+                "value": None,
+                "reason": "more than 4096",
+                "where": {**point.where, "against": "own kernel"},
+            }
+        )
+        for point in features_needed()
+    ]
+    figure = one(fake_probe_record(points, task="probes/real-qk"))
+    assert len(figure.specification["concat"]) == 2
+    assert len(write_figures([figure], tmp_path)) == 2
 
 
 def test_panels_beyond_what_can_be_read_are_left_out_and_that_is_said():
@@ -144,6 +174,19 @@ def test_a_reason_without_infinity_is_told_below_the_title_and_not_drawn():
     figure = one(fake_probe_record(points))
     assert "Not drawn, 2 without a value: unsettled: 3." in title(figure)
     assert {row["x"] for row in rows_of(figure) if "x" in row} == {4.0}
+
+
+def test_a_bar_without_end_leaves_the_panel_and_does_not_stretch_its_axis():
+    needed = [100.0, 200.0, 300.0, None]
+    points = [
+        fake_point("features-needed", n, layer=0, head=head, reason="" if n else "more than 400")
+        for head, n in enumerate([*needed, None, 50.0, 60.0, None])
+    ]
+    figure = one(fake_probe_record(points, task="probes/real-qk"))
+    row = next(row for row in rows_of(figure) if row.get("value"))
+    assert (row["low"], row["value"], row["high"]) == (100.0, pytest.approx(60000**0.5), 1e300)
+    text = json.dumps(figure.specification)
+    assert max(float(n) for n in re.findall(r'"domain": \[[^"\]]*, ([\d.]+)\]', text)) < 400
 
 
 def test_figures_of_one_name_under_other_settings_are_told_apart():
@@ -211,14 +254,18 @@ def test_without_its_packages_one_sentence_says_what_to_install(monkeypatch):
 
 @pytest.mark.parametrize(
     ("ends", "ticks"),
-    [((0.9, 25.0), [1, 2, 5, 10, 20]), ((1.0, 1e4), [1, 10, 100, 1e3, 1e4])],
+    [((0.9, 25.0), [1, 2, 5, 10, 20]), ((0.9, 1.1e4), [1, 10, 100, 1e3, 1e4])],
 )
 def test_ticks_of_a_logarithmic_axis_are_round(ends, ticks):
     assert ticks_of(ends) == ticks
 
 
-def test_the_ends_of_an_axis_hold_everything_and_survive_a_single_value():
-    assert ends_of([3e-4, 2e5], log=True) == pytest.approx((1e-4, 1e6))
-    low, high = ends_of([0.5], log=False)
-    assert low < 0.5 < high
+@pytest.mark.parametrize("log", [True, False])
+@pytest.mark.parametrize("values", [[3e-4, 2e5], [0.5], [1.0, 10.0]])
+def test_an_axis_has_room_beyond_everything_it_holds(values, log):
+    low, high = ends_of(values, log=log)
+    assert low < min(values) <= max(values) < high
+
+
+def test_an_axis_without_values_still_has_ends():
     assert ends_of([], log=True) == (0.1, 10.0)
