@@ -164,18 +164,12 @@ def _middle(series: str, x: float, readings: Sequence[Reading], drawing: Drawing
     values += [math.inf] * len(beyond)
     if not values:
         return Spot(series=series, x=x, value=None)
-    middle = values[len(values) // 2] if len(values) % 2 else _mean(values)
+    middle = (values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2
     if math.isinf(middle):
         return Spot(series=series, x=x, value=None, endless=endless(beyond[0].reason))
     left_out = len(values) // 4 if drawing.spread == "quartiles" else 0
     low, high = values[left_out], values[-1 - left_out]
     return Spot(series=series, x=x, value=middle, low=low, high=min(high, BEYOND))
-
-
-def _mean(values: Sequence[float]) -> float:
-    """Of the two in the middle; geometric where both are positive, as befits a log axis."""
-    low, high = values[len(values) // 2 - 1], values[len(values) // 2]
-    return math.sqrt(low * high) if low > 0 else (low + high) / 2
 
 
 def _heights(spots: Sequence[Spot], axes: Axes) -> list[float]:

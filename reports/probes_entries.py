@@ -85,9 +85,11 @@ def heading(name: str) -> str:
 
 
 def words_of(name: str, value: Coordinate | None) -> str:
-    """`length 256`; a text stands for itself."""
+    """`length 256`, `not causal`, `against softmax`; any other text stands for itself."""
+    if isinstance(value, bool):
+        return heading(name) if value else f"not {heading(name)}"
     if isinstance(value, str):
-        return value
+        return f"{name} {value}" if name == "against" else value
     return f"{heading(name)} {text_of(value) or 'none'}"
 
 
