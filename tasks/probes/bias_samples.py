@@ -103,6 +103,7 @@ def _calibration(heads: int, dim: int, device: str) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(11)
     drawn = torch.randn(2, 1, 4 * dim, dim, dtype=torch.float64, generator=generator)
     spread = torch.logspace(-1, 0, dim, dtype=torch.float64)
-    mean = 0.25 * dim**0.25 * torch.eye(dim, dtype=torch.float64)[0]
+    # Along the largest spread: what shifts by it and then whitens would else shift by far too much.
+    mean = 0.25 * dim**0.25 * torch.eye(dim, dtype=torch.float64)[-1]
     q, k = (drawn * spread + mean).to(device)[:, None].expand(-1, -1, heads, -1, -1)
     return q, k

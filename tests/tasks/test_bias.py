@@ -9,7 +9,7 @@ from tasks.probe import ProbeRequest
 from tasks.probes.bias import TASK
 from tasks.probes.bias_samples import pairs
 
-QUICK = TASK.preset("quick").settings | {"head_dim": "4", "num_draws": 16, "num_heads": 4}
+QUICK = TASK.preset("quick").settings | {"head_dim": "4", "num_draws": 32, "num_heads": 4}
 
 
 class Features:
@@ -113,13 +113,18 @@ def test_features_of_which_nothing_is_drawn_are_exact_or_biased():
     assert measure(Exact(factor=1.001))[1].startswith("biased")
 
 
-@pytest.mark.parametrize("shared", [False, True])
-def test_right_features_are_called_biased_as_rarely_as_asked(shared):
+@pytest.mark.parametrize(
+    ("shared", "num_features", "settings"),
+    [
+        (False, 16, {"strength": 0.2}),
+        (True, 16, {"strength": 0.2}),
+        (False, 4, {"strength": 2.0, "num_heads": 1, "num_draws": 64}),
+    ],
+)
+def test_right_features_are_called_biased_as_rarely_as_asked(shared, num_features, settings):
     """At a significance of a fifth, Bonferroni's bound leaves 12 of 60 or fewer to chance."""
-    verdicts = [
-        measure(Subject(shared=shared), seed, significance=0.2, strength=0.2)[1]
-        for seed in range(60)
-    ]
+    subject = Subject(shared=shared, num_features=num_features)
+    verdicts = [measure(subject, seed, significance=0.2, **settings)[1] for seed in range(60)]
     flagged = sum(verdict.startswith("biased") for verdict in verdicts)
     # Thrice the standard deviation of 12 of 60 is 9.
     assert flagged <= 21
@@ -137,11 +142,21 @@ def test_the_detectable_bias_is_found_with_the_chance_stated():
     assert 19 <= found <= 37
 
 
+def test_there_is_no_verdict_where_a_few_draws_make_the_whole_mean():
+    points, verdict = measure(Subject(num_features=1), num_heads=1, strength=25.0, num_draws=64)
+    assert verdict.startswith("no verdict")
+    assert all("heavy a tail" in p.reason for p in of(points, "relative-bias"))
+    half, verdict = measure(Subject(num_features=4), num_heads=1, strength=2.0, num_draws=64)
+    judged = [p.value is not None for p in of(half, "relative-bias")]
+    assert any(judged)
+    assert f"at {judged.count(True)} of 8 pairs, no verdict at the others" in verdict
+
+
 def test_each_seed_has_draws_of_its_own():
     one, two = Subject(), Subject()
     measure(one, 0)
     measure(two, 1)
-    assert len({*one.seeds, *two.seeds}) == 32
+    assert len({*one.seeds, *two.seeds}) == 64
 
 
 def test_a_method_is_calibrated_from_data_with_a_spread_and_a_mean():
