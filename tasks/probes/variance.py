@@ -124,8 +124,8 @@ def _curves(settings: Mapping[str, Scalar], generator: torch.Generator) -> Itera
     sizes, least = whole_numbers(settings, "num_features"), int(settings["num_draws"])
 
     def num_draws(num_features: int) -> int:
-        """About as much work at every number of features, while that is not too many draws."""
-        return max(least, min(1024, least * (max(sizes) // num_features) ** 2))
+        """About as many directions at every number of features, while that is not too many."""
+        return max(least, min(1024, least * (max(sizes) // num_features)))
 
     for found in _cases(settings, "curve_lambda_max", (int(settings["head_dim"]),)):
         for estimator in ESTIMATORS:
@@ -197,17 +197,16 @@ TASK = ProbeTask(
             "small",
             "To 4096 features and 64 dimensions, condition 1 to 100 000; minutes a method.",
             head_dims="8,16,64",
-            conditions="100,1,10,1000,100000",
-            lambda_max="0.02,0.05,0.1,0.14,0.16,0.165,0.17,0.2,0.3,0.4,0.45,0.49,0.51,0.6",
-            num_samples=20_000,
+            conditions="100,10,1000,100000",
+            lambda_max="0.02,0.05,0.1,0.16,0.165,0.17,0.2,0.3,0.45,0.49,0.6",
             num_features="4,16,64,256,1024,4096",
             num_draws=32,
-            tail_samples=500_000,
+            tail_samples=200_000,
             proposal_samples="64,256,1024,4096,16384,65536",
             shrinkages="0,0.03,0.1,0.3",
             proposal_draws=31,
-            num_pairs=256,
-            method_draws=256,
+            num_pairs=128,
+            method_draws=128,
         ),
     ),
     needs="features",
