@@ -74,7 +74,7 @@ class EluPlusOne(FeatureSource):
 
 
 def _factor(reference: Tensor) -> Tensor:
-    """2 ** -reference, `[n, 1, 1]`. Where it is clamped no key within reach has a positive entry."""
+    """2 ** -reference, `[n, 1, 1]`; where it is clamped no key within reach is above zero."""
     return torch.exp2((-reference).clamp(max=REACH))[:, None, None]
 
 
