@@ -71,6 +71,7 @@ def as_record(
         cost=Cost(**found.cost) if found.cost else None,
         curve=found.curve,
         probe=found.probe,
+        language=found.language,
         data=found.data,
         settings_resolved=resolved_settings(trial.preset),
         machine=describe_machine(trial.device),

@@ -13,9 +13,10 @@ from pydantic import Field
 
 from results.curve import CostCurve
 from results.frozen import Frozen
+from results.language import LanguageResult
 from results.probe import ProbeResult
 
-SCHEMA = 3
+SCHEMA = 4
 Scalar = bool | int | float | str | None
 Status = Literal[
     "completed",
@@ -194,6 +195,7 @@ class Record(Frozen):
     cost: Cost | None = None
     curve: CostCurve | None = None
     probe: ProbeResult | None = None
+    language: LanguageResult | None = None
     data: DataCard | None = None
     settings_resolved: dict[str, Scalar] = Field(default_factory=dict)
     """The whole protocol as run: model, training and data values, or those of a cost task or a

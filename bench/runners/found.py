@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from results.curve import CostCurve
+from results.language import LanguageResult
 from results.probe import ProbeResult
 from results.record import DataCard, Measured, Status, Training
 
@@ -20,4 +21,5 @@ class Found:
     """Fields of `results.record.Cost`."""
     curve: CostCurve | None = None
     probe: ProbeResult | None = None
+    language: LanguageResult | None = None
     data: DataCard | None = None
