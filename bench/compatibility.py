@@ -9,6 +9,7 @@ from results.record import Status
 if TYPE_CHECKING:
     from methods.api import Capabilities, Method
     from tasks.api import TrainedTask
+    from tasks.language import LanguagePreset, LanguageTask
     from tasks.probe import ProbeTask
     from tasks.sweep import Sweep
 
@@ -83,6 +84,23 @@ def task_problem(method: "Method", task: "TrainedTask") -> Problem | None:
             " padding.",
         )
     return None
+
+
+def language_problem(
+    method: "Method", task: "LanguageTask", preset: "LanguagePreset", *, compiled: bool
+) -> Problem | None:
+    """Why the method cannot predict the next token under this protocol."""
+    reason = None
+    if compiled:
+        reason = f"{task.name} trains without torch.compile. Leave --compile out."
+    elif not method.can.causal:
+        reason = f"{task.name} predicts the next token and {method.name} is not causal."
+    elif method.mixer is not None and preset.decoder is None:
+        reason = (
+            f"{method.name} is a whole mixer: a pretrained model keeps its projections and takes"
+            " another attention only."
+        )
+    return Problem(status="unsupported", reason=reason) if reason else None
 
 
 def sweep_problem(method: "Method", task: str, sweep: "Sweep", *, compiled: bool) -> Problem | None:

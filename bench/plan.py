@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bench.compatibility import (
     Problem,
+    language_problem,
     method_problem,
     probe_problem,
     sweep_problem,
@@ -18,9 +19,10 @@ from bench.compatibility import (
 )
 from bench.errors import UsageError, nearest
 from bench.selector import Scalar
-from bench.settings import AnyPreset, apply_settings, check_settings
+from bench.settings import AnyPreset, apply_settings, check_settings, default_dtype
 from results.record import Identity
 from tasks.api import TrainedTask
+from tasks.language import LanguagePreset, LanguageTask, check_protocol
 from tasks.probe import ProbePreset, ProbeTask
 from tasks.sweep import CostPreset, CostTask
 
@@ -55,7 +57,8 @@ class Request:
     seeds: tuple[int, ...] | None = None
     device: str = "cpu"
     device_kind: str = "cpu"
-    dtype: str = "float32"
+    dtype: str | None = None
+    """None: each preset's own."""
     compile: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -69,7 +72,10 @@ class Surroundings:
     """What planning must know of this machine, handed in as functions."""
 
     is_installed: Callable[[str], bool]
-    source_problem: Callable[["TrainedTask | ProbeTask", str, "Preset | ProbePreset"], str | None]
+    source_problem: Callable[
+        ["TrainedTask | ProbeTask | LanguageTask", str, "Preset | ProbePreset | LanguagePreset"],
+        str | None,
+    ]
     find_method: Callable[[str], ChosenMethod] = _no_method
     """A method as typed; raises UsageError."""
     compute_capability: Callable[[str], tuple[int, int] | None] = lambda _: None
@@ -131,11 +137,12 @@ def _task_trials(
     request: Request, surroundings: Surroundings, task: "Entry[AnyTask]", preset: AnyPreset
 ) -> Iterator[Trial]:
     preset, applied = apply_settings(preset, request.settings)
-    _check_probe(task.value, preset)
+    _check(task.value, preset)
+    dtype = request.dtype or default_dtype(preset)
     source, source_problem = _source(task.value, preset, request.source, surroundings)
     methods = _methods(request, task.value)
     problems = [
-        _problem(request, chosen, task.value, preset, surroundings) or source_problem
+        _problem(request, chosen, task.value, preset, dtype, surroundings) or source_problem
         for chosen in methods
     ]
     reference = _reference(preset, surroundings)
@@ -151,7 +158,7 @@ def _task_trials(
                 preset=preset.name,
                 source=source,
                 settings=applied,
-                dtype=request.dtype,
+                dtype=dtype,
                 seed=seed,
                 device=request.device_kind,
                 compile=request.compile,
@@ -171,15 +178,18 @@ def _task_trials(
 
 def _methods(request: Request, task: "AnyTask") -> list[ChosenMethod]:
     """Without controls where the task has a reference of its own."""
-    return [m for m in request.methods if isinstance(task, TrainedTask) or not m.is_control]
+    trained = isinstance(task, TrainedTask | LanguageTask)
+    return [m for m in request.methods if trained or not m.is_control]
 
 
-def _check_probe(task: "AnyTask", preset: AnyPreset) -> None:
-    if not isinstance(task, ProbeTask):
-        return
-    assert isinstance(preset, ProbePreset), "a task's presets are of its kind"
+def _check(task: "AnyTask", preset: AnyPreset) -> None:
     try:
-        task.check(preset.settings)
+        if isinstance(task, ProbeTask):
+            assert isinstance(preset, ProbePreset), "a task's presets are of its kind"
+            task.check(preset.settings)
+        elif isinstance(task, LanguageTask):
+            assert isinstance(preset, LanguagePreset), "a task's presets are of its kind"
+            check_protocol(task, preset)
     except ValueError as error:
         raise UsageError(f"{task.name}, preset {preset.name!r}: {error}") from error
 
@@ -190,6 +200,9 @@ def head_dim(preset: AnyPreset) -> int | None:
         return preset.head_dim
     if isinstance(preset, CostPreset):
         return preset.sweep.head_dim
+    if isinstance(preset, LanguagePreset):
+        shape = preset.decoder
+        return None if shape is None else shape.d_model // shape.num_heads
     return preset.model.qkv_dim // preset.model.num_heads
 
 
@@ -198,13 +211,14 @@ def _problem(
     chosen: ChosenMethod,
     task: "AnyTask",
     preset: AnyPreset,
+    dtype: str,
     surroundings: Surroundings,
 ) -> Problem | None:
     method = chosen.entry.value
     problem = method_problem(
         method,
         device=request.device,
-        dtype=request.dtype,
+        dtype=dtype,
         is_installed=surroundings.is_installed,
         options=chosen.options,
         head_dim=head_dim(preset),
@@ -217,6 +231,9 @@ def _problem(
         return sweep_problem(method, task.name, preset.sweep, compiled=request.compile)
     if isinstance(task, ProbeTask):
         return probe_problem(method, task, compiled=request.compile)
+    if isinstance(task, LanguageTask):
+        assert isinstance(preset, LanguagePreset), "a task's presets are of its kind"
+        return language_problem(method, task, preset, compiled=request.compile)
     return task_problem(method, task)
 
 

@@ -20,15 +20,16 @@ from typing import Any, Generic, TypeVar
 from bench.errors import UsageError, nearest
 from methods.api import Method
 from tasks.api import Suite, TrainedTask
+from tasks.language import LanguageTask
 from tasks.probe import ProbeTask
 from tasks.sweep import CostTask
 
 T = TypeVar("T")
-AnyTask = TrainedTask | CostTask | ProbeTask
+AnyTask = TrainedTask | CostTask | ProbeTask | LanguageTask
 Kind = str
 CONSTANTS: dict[Kind, tuple[type, ...]] = {
     "METHOD": (Method,),
-    "TASK": (TrainedTask, CostTask, ProbeTask),
+    "TASK": (TrainedTask, CostTask, ProbeTask, LanguageTask),
     "SUITE": (Suite,),
 }
 """What may stand under each name."""

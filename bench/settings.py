@@ -1,5 +1,5 @@
 """Applies `--set key=value` to a preset: one flat namespace over model, training and data, over the
-sweep of a cost task, or over the settings of a probe."""
+sweep of a cost task, over the settings of a probe, or over all that a language task says."""
 
 import dataclasses
 import typing
@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 from bench.errors import UsageError, nearest
 from bench.selector import Scalar, coerce
 from tasks.api import ModelShape, Preset, Training
+from tasks.language import DecoderShape, LanguagePreset, Regime, Text
 from tasks.probe import ProbePreset
 from tasks.sweep import CostPreset, Sweep
 
-AnyPreset = Preset | CostPreset | ProbePreset
-Part = TypeVar("Part", ModelShape, Training)
+AnyPreset = Preset | CostPreset | ProbePreset | LanguagePreset
+Part = TypeVar("Part", ModelShape, Training, Text, Regime, DecoderShape)
 
 
 def known_settings(preset: AnyPreset) -> dict[str, Any]:
@@ -22,6 +23,9 @@ def known_settings(preset: AnyPreset) -> dict[str, Any]:
         return typing.get_type_hints(Sweep)
     if isinstance(preset, ProbePreset):
         return {key: type(value) for key, value in preset.settings.items()}
+    if isinstance(preset, LanguagePreset):
+        parts = [Text, Training, Regime] + [DecoderShape] * (preset.decoder is not None)
+        return {name: kind for part in parts for name, kind in typing.get_type_hints(part).items()}
     types = typing.get_type_hints(ModelShape) | typing.get_type_hints(Training)
     return types | {key: type(value) for key, value in preset.data.items()}
 
@@ -44,6 +48,8 @@ def apply_settings(
         return dataclasses.replace(preset, sweep=_swept(preset, applied)), applied
     if isinstance(preset, ProbePreset):
         return dataclasses.replace(preset, settings={**preset.settings} | applied), applied
+    if isinstance(preset, LanguagePreset):
+        return _language(preset, applied), applied
     return (
         dataclasses.replace(
             preset,
@@ -52,6 +58,16 @@ def apply_settings(
             data={**preset.data} | {k: v for k, v in applied.items() if k in preset.data},
         ),
         applied,
+    )
+
+
+def _language(preset: LanguagePreset, applied: Mapping[str, Any]) -> LanguagePreset:
+    return dataclasses.replace(
+        preset,
+        text=_replaced(preset.text, applied),
+        training=_replaced(preset.training, applied),
+        regime=_replaced(preset.regime, applied),
+        decoder=preset.decoder and _replaced(preset.decoder, applied),
     )
 
 
@@ -79,6 +95,9 @@ def resolved_settings(preset: AnyPreset) -> dict[str, Scalar]:
         return dataclasses.asdict(preset.sweep)
     if isinstance(preset, ProbePreset):
         return dict(preset.settings)
+    if isinstance(preset, LanguagePreset):
+        parts = (preset.text, preset.training, preset.regime, preset.decoder)
+        return {key: v for part in parts if part for key, v in dataclasses.asdict(part).items()}
     return {
         **dataclasses.asdict(preset.model),
         **dataclasses.asdict(preset.training),
@@ -86,9 +105,18 @@ def resolved_settings(preset: AnyPreset) -> dict[str, Scalar]:
     }
 
 
-def data_options(preset: Preset | ProbePreset) -> Mapping[str, bool | int | float | str]:
+def data_options(
+    preset: Preset | ProbePreset | LanguagePreset,
+) -> Mapping[str, bool | int | float | str]:
     """What a source is told of the protocol."""
+    if isinstance(preset, LanguagePreset):
+        return dataclasses.asdict(preset.text)
     return preset.settings if isinstance(preset, ProbePreset) else preset.data
+
+
+def default_dtype(preset: AnyPreset) -> str:
+    """Where the command line names none."""
+    return preset.dtype if isinstance(preset, LanguagePreset) else "float32"
 
 
 def _replaced(part: Part, values: Mapping[str, Scalar]) -> Part:

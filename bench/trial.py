@@ -24,6 +24,7 @@ from bench.settings import resolved_settings
 from methods.api import Method, MissingDependencyError, UnsupportedError
 from results.record import Cost, Provenance, Record, Status
 from tasks.api import SourceUnavailableError
+from tasks.language import LanguageTask
 from tasks.probe import ProbeTask
 from tasks.sweep import CostTask
 
@@ -112,6 +113,10 @@ def _measure(
     elif isinstance(task, CostTask):
         contestant = Contestant(method, trial.identity.method_options)
         measure_cost(trial, contestant, _reference(trial), report=report, found=found)
+    elif isinstance(task, LanguageTask):
+        from bench.runners.language import model_language
+
+        model_language(trial, method, task, cache=cache, report=report, found=found)
     else:
         classify(trial, method, task, cache=cache, report=report, found=found)
 

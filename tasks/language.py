@@ -54,10 +54,14 @@ class TextRequest:
     train_blocks: int
     validation_blocks: int
     test_blocks: int
+    start: int | None = None
+    """The token that every block begins with; None: the model expects none."""
+    fingerprint: str = ""
+    """Of the tokenizer: tells two of one name apart."""
     path: Path | None = None
-    """A folder of text or parquet, for the source `release`."""
+    """A folder of text or parquet, or one file, for the source `release`."""
     cache: Path | None = None
-    """A folder for what was downloaded; None: keep nothing."""
+    """A folder for what was encoded; None: keep nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +104,9 @@ class Text:
     test_blocks: int = 64
     calibration_blocks: int = 16
     """The first of the training blocks: what methods calibrate on before anything is trained."""
+    remote_code: bool = False
+    """Run code that comes with a model or a tokenizer. Whoever publishes it can then do anything
+    on this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,3 +187,76 @@ class LanguageTask:
 
     def source(self, name: str) -> TextSource | None:
         return next((s for s in self.sources if s.name == name), None)
+
+
+AT_LEAST = {
+    "length": 2,
+    "train_blocks": 1,
+    "validation_blocks": 1,
+    "test_blocks": 1,
+    "calibration_blocks": 0,
+    "steps": 1,
+    "batch_size": 1,
+    "micro_batch": 1,
+    "search_steps": 0,
+    "warmup_steps": 0,
+    "evaluate_every": 0,
+    "learning_rate": 0,
+    "weight_decay": 0,
+    "clip_norm": 0,
+    "checkpoint_seconds": 0,
+    "num_layers": 1,
+    "num_heads": 1,
+    "d_model": 1,
+    "mlp_dim": 1,
+}
+
+
+def check_protocol(task: LanguageTask, preset: LanguagePreset) -> None:
+    """Raises ValueError, with one sentence, for settings that no training can follow."""
+    parts = (preset.text, preset.training, preset.regime, preset.decoder)
+    for name, least in AT_LEAST.items():
+        for part in parts:
+            if getattr(part, name, least) < least:
+                raise ValueError(f"{name} must be {least} or more, got {getattr(part, name)}.")
+    batch, micro = preset.training.batch_size, preset.regime.micro_batch
+    if batch % micro:
+        raise ValueError(
+            f"micro_batch must divide batch_size, and {micro} does not divide {batch}."
+        )
+    if preset.text.calibration_blocks > preset.text.train_blocks:
+        raise ValueError(
+            f"calibration_blocks is {preset.text.calibration_blocks}, more than train_blocks,"
+            f" {preset.text.train_blocks}, of which they are the first."
+        )
+    _check_model(preset)
+    rates = learning_rates(preset.regime)
+    if task.measures == "stability" and not rates:
+        raise ValueError("learning_rates is empty: stability is measured over several.")
+    if task.measures == "training" and bool(rates) != bool(preset.regime.search_steps):
+        raise ValueError(
+            "a search takes both learning_rates and search_steps, and here are"
+            f" {preset.regime.learning_rates!r} and {preset.regime.search_steps}."
+        )
+
+
+def _check_model(preset: LanguagePreset) -> None:
+    text, shape = preset.text, preset.decoder
+    if shape is None:
+        if not text.model or text.tokenizer:
+            raise ValueError(
+                "a pretrained model is named by model=, and reads its own tokens: leave tokenizer"
+                f" empty. Here are model={text.model!r} and tokenizer={text.tokenizer!r}."
+            )
+        return
+    if text.model or not text.tokenizer:
+        raise ValueError(
+            "a model from scratch has a tokenizer= and no model=, which c4/finetune takes. Here"
+            f" are tokenizer={text.tokenizer!r} and model={text.model!r}."
+        )
+    if shape.d_model % shape.num_heads:
+        raise ValueError(
+            f"num_heads must divide d_model, and {shape.num_heads} does not divide {shape.d_model}."
+        )
+    if not 0 <= shape.dropout < 1:
+        raise ValueError(f"dropout must be from 0 up and less than 1, got {shape.dropout:g}.")

@@ -76,7 +76,7 @@ def _sources(registry: Registry) -> dict[str, str]:
             continue
         for source in task.sources:
             if source.name == "release":
-                found[f"{name} release"] = "give the folder with --source"
+                found[f"{name} release"] = "give the path with --source"
                 continue
             reason = source.missing(LoadRequest(data=data_options(task.presets[0])))
             present = (

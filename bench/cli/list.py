@@ -17,6 +17,7 @@ from bench.registry import Registry, load_registry
 from bench.selector import describe
 from bench.settings import AnyPreset
 from methods.api import Capabilities, Method
+from tasks.language import LanguagePreset
 from tasks.probe import ProbePreset
 from tasks.sweep import CostPreset
 
@@ -193,8 +194,25 @@ def _protocol(preset: AnyPreset) -> Row:
             "length": str(preset.max_time or ""),
             "settings": ", ".join(f"{name}={value}" for name, value in preset.settings.items()),
         }
+    if isinstance(preset, LanguagePreset):
+        return _language(preset)
     return {
         "length": str(preset.max_time),
         "model": f"{preset.model.num_layers} x {preset.model.d_model}",
         "steps": f"{preset.training.steps} x {preset.training.batch_size}",
+    }
+
+
+def _language(preset: LanguagePreset) -> Row:
+    training, text, regime, shape = preset.training, preset.text, preset.regime, preset.decoder
+    model = text.model
+    if shape is not None:
+        model = f"{shape.num_layers} x {shape.d_model}, tokens of {text.tokenizer}"
+    tokens = training.steps * training.batch_size * text.length
+    return {
+        "length": str(text.length),
+        "model": model,
+        "trains": f"{regime.train}, in {preset.dtype}",
+        "steps": f"{training.steps} x {training.batch_size} blocks, {tokens} tokens",
+        "rates": regime.learning_rates.replace(",", ", ") or f"{training.learning_rate:g}",
     }

@@ -15,6 +15,7 @@ from bench.selector import parse_pairs, parse_selector, resolve_options
 from bench.settings import data_options
 from methods.api import Method
 from tasks.api import LoadRequest, Preset, TrainedTask
+from tasks.language import LanguagePreset, LanguageTask, Trains
 from tasks.probe import ProbePreset, ProbeTask
 
 Several = Parameter(consume_multiple=True, negative=())
@@ -32,18 +33,22 @@ class Selection:
     preset: str = "quick"
     """A protocol: quick, small, or a published one. `bench list presets` shows them."""
     source: str | None = None
-    """generated, packaged, hub, or the folder of a release; each preset has its own default."""
+    """generated, packaged, hub, or the path of a release; each preset has its own default."""
     seeds: Annotated[tuple[int, ...] | None, Several] = None
     """One trial for each."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
-    dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
-    """Half precisions run under autocast: weights stay in float32."""
+    dtype: Literal["float32", "bfloat16", "float16", "float64"] | None = None
+    """Half precisions run under autocast: weights stay in float32. Default: the preset's own, which
+    is float32 except in some language tasks."""
     compile: bool = False
     """Compile the model with torch.compile."""
     controls: bool = True
     """Also run the floors (no-mixing, constant, random) and the ceiling (softmax), but not where
     cost is measured, as every trial has its reference there, nor in probes."""
+    train: Trains | None = None
+    """What of a language model learns: all, attention, or the method's own parameters (method).
+    Short for --set train=..."""
     set: Annotated[tuple[str, ...], Several] = field(default=())
     """key=value pairs that change the preset, such as steps=500 learning_rate=0.001."""
 
@@ -52,9 +57,12 @@ def plan_selection(selection: Selection, cache: Path | None) -> Plan:
     """The plan, made against this machine's registry and packages. Raises UsageError."""
     registry = load_registry()
     device = _device(selection.device)
+    tasks = _tasks(selection, registry)
+    if selection.train and not any(isinstance(t.value, LanguageTask) for t in tasks):
+        raise UsageError("No chosen task trains a language model: leave --train out.")
     request = Request(
         methods=_methods(selection, registry),
-        tasks=_tasks(selection, registry),
+        tasks=tasks,
         preset=selection.preset,
         source=_source(selection.source),
         seeds=selection.seeds,
@@ -62,11 +70,13 @@ def plan_selection(selection: Selection, cache: Path | None) -> Plan:
         device_kind=device_kind(device),
         dtype=selection.dtype,
         compile=selection.compile,
-        settings=parse_pairs(list(selection.set)),
+        settings=_settings(selection),
     )
 
     def source_problem(
-        task: TrainedTask | ProbeTask, name: str, preset: Preset | ProbePreset
+        task: TrainedTask | ProbeTask | LanguageTask,
+        name: str,
+        preset: Preset | ProbePreset | LanguagePreset,
     ) -> str | None:
         source = task.source(name.split(":")[0])
         assert source is not None
@@ -153,9 +163,21 @@ def _source(text: str | None) -> str | None:
     if text is None or text in ("generated", "packaged", "hub"):
         return text
     path = Path(text)
-    if path.is_dir():
+    if path.exists():
         return f"{RELEASE}{path.resolve()}"
     raise UsageError(
-        f"--source {text} is neither generated, packaged nor hub, and there is no folder of that"
-        " name. Give the folder that the release was unpacked to."
+        f"--source {text} is neither generated, packaged nor hub, and there is no folder or file of"
+        " that name. Give the path that the release was unpacked to."
     )
+
+
+def _settings(selection: Selection) -> dict[str, str]:
+    """Those of --set and --train: a trial is the same however it was asked for."""
+    given = parse_pairs(list(selection.set))
+    if selection.train is None:
+        return given
+    if given.get("train", selection.train) != selection.train:
+        raise UsageError(
+            f"--train says {selection.train} and --set says train={given['train']}. Give one."
+        )
+    return given | {"train": selection.train}

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from tasks.api import LoadRequest, Scalar
 from tasks.data.language import STATE_OF_THE_UNION, why_text_is_missing
-from tasks.data.models import NEEDS, why_model_is_missing
+from tasks.data.tokenizers import NEEDS, why_model_is_missing
 from tasks.probe import (
     ProbePoint,
     ProbePreset,

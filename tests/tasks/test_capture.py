@@ -15,6 +15,7 @@ from tasks.data.speeches import part_of, speeches
 from tasks.probes import capture
 from tasks.probes.capture import Asked, captured
 from tasks.probes.exact import exact_outputs, softmax_log_kernel
+from tests.fakes.tokens import bytes_of
 
 pytest.importorskip("transformers")
 
@@ -58,8 +59,9 @@ def serve(monkeypatch, model) -> list[str]:
 
     def load(name, cache):
         loaded.append(name)
-        encode = lambda words: list(words.encode())  # noqa: E731
-        return LanguageModel(name=name, model=model, encode=encode, longest=64, what="a tiny one")
+        return LanguageModel(
+            name=name, model=model, tokenizer=bytes_of(), longest=64, what="a tiny one"
+        )
 
     monkeypatch.setattr(capture, "load_model", load)
     return loaded
@@ -282,10 +284,10 @@ def test_a_model_in_a_folder_changes_its_fingerprint_when_it_changes(tmp_path):
     ],
 )
 def test_a_missing_package_is_answered_with_how_to_install_it(monkeypatch, name, command):
-    from tasks.data import models
+    from tasks.data import models, tokenizers
 
     present = {"transformers"} if name in models.NEEDS else set()
     find = lambda package: "found" if package in present else None  # noqa: E731
-    monkeypatch.setattr(models.importlib.util, "find_spec", find)
+    monkeypatch.setattr(tokenizers.importlib.util, "find_spec", find)
     with pytest.raises(SourceUnavailableError, match=command):
         load_model(name, None)
