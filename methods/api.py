@@ -105,14 +105,29 @@ class Redraws(ABC):
 
 
 class Calibrates(ABC):
-    """A part that sets itself from the queries and keys of training data, once, before training."""
+    """A part that sets itself from the queries and keys of training data, once, before training.
+
+    However the same sequences are split into batches, it comes to the same.
+    """
 
     wants_calibration: bool
 
     @abstractmethod
+    def observe(self, q: Float[Tensor, "b g t d"], k: Keys, key_padding: KeyPadding | None) -> None:
+        """Take note of one batch of whole sequences. What is kept does not grow with them, and is
+        neither saved nor trained."""
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Set what calibration sets from all that was observed, and forget it; without anything
+        observed, leave all as it is."""
+
     def calibrate(
         self, q: Float[Tensor, "b g t d"], k: Keys, key_padding: KeyPadding | None
-    ) -> None: ...
+    ) -> None:
+        """Observe, and settle."""
+        self.observe(q, k, key_padding)
+        self.settle()
 
 
 class Discloses(ABC):

@@ -21,6 +21,8 @@ class DarkformerFeatures(DrawnFeatures):
 
     proposal=typical and the shifts are our own, see `methods.core.drawn_features` and
     `methods.core.centring`. A shift of keys is exact for this kernel too, whatever M is.
+    shrinkage is of the second moment that whitening and optimal stand on; typical stands on that
+    of attended pairs, which is not shrunk.
     """
 
     def __init__(
@@ -53,9 +55,8 @@ class DarkformerFeatures(DrawnFeatures):
             shrinkage=shrinkage,
             key_shift=key_shift,
             query_shift=query_shift,
+            whitens=initial == "whitening",
         )
-        self._whitens = initial == "whitening"
-        self.wants_calibration |= self._whitens
         self.M = torch.nn.Parameter(torch.eye(r, d).repeat(heads.num_kv_heads, 1, 1))
 
     def root(self) -> torch.nn.Parameter:

@@ -14,7 +14,8 @@ class PerformerFeatures(DrawnFeatures):
 
     key_shift, query_shift and proposal are not the paper's: exact reformulations and importance
     weights that change the variance alone, from calibration data. See `methods.core.centring` and
-    `methods.core.drawn_features`; shrinkage is of the second moment that optimal stands on.
+    `methods.core.drawn_features`; shrinkage is of the second moment that optimal stands on, and
+    nothing else does.
     """
 
     def __init__(

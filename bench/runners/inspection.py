@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from methods.api import Calibrates, Redraws
+from methods.api import Redraws
 from methods.core.attention import BuiltAttention
 from methods.core.multihead import state_bytes
 
@@ -25,13 +25,36 @@ class Received(NamedTuple):
 def received(model: nn.Module, forward: Callable[[], object]) -> list[Received]:
     """What every attention module of the model receives during one forward pass."""
     seen: list[Received] = []
+    _watch(model, forward, seen.append)
+    return seen
+
+
+def calibrate(model: nn.Module, forward: Callable[[], object]) -> None:
+    """Let every part that asks for it set itself from what it receives while `forward` runs.
+
+    That may be any number of passes over training data: nothing of them is kept but sums.
+    """
+    asking = [m for m in model.modules() if isinstance(m, BuiltAttention) and m.wants_calibration]
+    if not asking:
+        return
+    _watch(
+        model, forward, lambda one: one.module.observe(one.q, one.k, key_padding=one.key_padding)
+    )
+    for module in asking:
+        module.settle()
+
+
+def _watch(
+    model: nn.Module, forward: Callable[[], object], see: Callable[[Received], None]
+) -> None:
+    """Show what attention modules receive while `forward` runs without gradients."""
 
     def note(module: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, object]) -> None:
         assert isinstance(module, BuiltAttention)
         q, k, v = (x.detach() for x in args)
         padding = kwargs.get("key_padding")
         assert padding is None or isinstance(padding, Tensor)
-        seen.append(Received(module, q, k, v, bool(kwargs.get("causal")), padding))
+        see(Received(module, q, k, v, bool(kwargs.get("causal")), padding))
 
     hooks = [
         module.register_forward_pre_hook(note, with_kwargs=True)
@@ -44,15 +67,6 @@ def received(model: nn.Module, forward: Callable[[], object]) -> list[Received]:
     finally:
         for hook in hooks:
             hook.remove()
-    return seen
-
-
-def calibrate(model: nn.Module, forward: Callable[[], object]) -> None:
-    """Let every part that asks for it set itself from one forward pass on training data."""
-    if not any(isinstance(m, Calibrates) and m.wants_calibration for m in model.modules()):
-        return
-    for one in received(model, forward):
-        one.module.calibrate(one.q, one.k, key_padding=one.key_padding)
 
 
 def redraw(model: nn.Module, step: int, generator: torch.Generator) -> None:

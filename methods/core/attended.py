@@ -5,6 +5,7 @@ does with it later.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -18,35 +19,34 @@ SCORES = 2**22
 FoldedQueries = Float[Tensor, "b g t d"]
 
 
-def attended_mean(
-    q: FoldedQueries, k: Keys, key_padding: KeyPadding | None
-) -> Float[Tensor, "g d"]:
-    """The mean over queries of the key that they attend to, E[softmax(q.k / sqrt(d)) k]."""
-    k = k.double()
-    total, count = k.new_zeros(k.shape[1], k.shape[3]), k.new_zeros(())
-    for _, weights in _attention(q, k, key_padding):
-        total += torch.einsum("bgts,bgsd->gd", weights, k)
-        count += weights[:, 0].sum()
-    return total / count.clamp(min=1.0)
+class Weighed(NamedTuple):
+    """Sums of attention weights."""
+
+    by_query: Float[Tensor, "b g t"]
+    """1, or 0 for a query that has no part."""
+    by_key: Float[Tensor, "b g s"]
+    of_pairs: Float[Tensor, "g n n"] | None
+    """sum over pairs of weight u y^T."""
 
 
-def pair_moment(
+def weigh(
     q: FoldedQueries,
     k: Keys,
     key_padding: KeyPadding | None,
-    shift: Float[Tensor, "g d"],
-) -> Float[Tensor, "g d d"]:
-    """E[z z^T], z = q + k - shift, over queries and over keys by their weight."""
-    x, y = q.double() - shift[:, None], k.double()
-    total, count = x.new_zeros(k.shape[1], k.shape[3], k.shape[3]), x.new_zeros(())
+    *,
+    of_pairs: tuple[Float[Tensor, "b g t n"], Float[Tensor, "b g s n"]] | None = None,
+) -> Weighed:
+    """The softmax of q.k / sqrt(d) over each sequence's keys, summed; `of_pairs` gives u and y."""
+    by_query, by_key = q.new_zeros(q.shape[:3]), k.new_zeros(k.shape[:3])
+    mixed = None
     for rows, weights in _attention(q, k, key_padding):
-        mine, seen = weights.sum(-1, keepdim=True), weights.sum(-2)[..., None]
-        both = torch.einsum("bgtd,bgte->gde", x[:, :, rows], weights @ y)
-        total += both + both.mT
-        total += torch.einsum("bgtd,bgte->gde", x[:, :, rows] * mine, x[:, :, rows])
-        total += torch.einsum("bgsd,bgse->gde", y * seen, y)
-        count += weights[:, 0].sum()
-    return total / count.clamp(min=1.0)
+        by_query[:, :, rows] = weights.sum(-1)
+        by_key += weights.sum(-2)
+        if of_pairs is not None:
+            u, y = of_pairs
+            both = torch.einsum("bgtn,bgtm->gnm", u[:, :, rows], weights @ y)
+            mixed = both if mixed is None else mixed + both
+    return Weighed(by_query, by_key, mixed)
 
 
 def _attention(
@@ -54,7 +54,6 @@ def _attention(
 ) -> Iterator[tuple[slice, Float[Tensor, "b g c s"]]]:
     """Rows of weights, some queries at a time; zeros for a query of a padded place, where queries
     and keys are of one sequence, and for one that sees no key."""
-    q, k = q.double(), k.double()
     hidden = None if key_padding is None else key_padding[:, None, None]
     size = max(1, SCORES // (k.shape[0] * k.shape[1] * k.shape[2]))
     for start in range(0, q.shape[2], size):

@@ -78,9 +78,22 @@ class BuiltAttention(torch.nn.Module, ABC):
         del q, k, causal, key_padding
         return None
 
-    def calibrate(self, q: Queries, k: Keys, *, key_padding: KeyPadding | None = None) -> None:
-        """Let the method set itself from training data, if it wants to."""
+    @property
+    def wants_calibration(self) -> bool:
+        """Whether the method sets itself from training data; else the following do nothing."""
+        return False
+
+    def observe(self, q: Queries, k: Keys, *, key_padding: KeyPadding | None = None) -> None:
+        """Let the method take note of one batch of whole sequences, before `settle`."""
         del q, k, key_padding
+
+    def settle(self) -> None:
+        """Let the method set itself from all that it observed, which it then forgets."""
+
+    def calibrate(self, q: Queries, k: Keys, *, key_padding: KeyPadding | None = None) -> None:
+        """Observe, and settle."""
+        self.observe(q, k, key_padding=key_padding)
+        self.settle()
 
     @abstractmethod
     def _attend(
@@ -134,10 +147,20 @@ class KernelAttention(BuiltAttention):
             rows = normaliser(queries, keys, causal=causal, key_padding=key_padding)
         return rows.reshape(q.shape[:-1])
 
-    def calibrate(self, q: Queries, k: Keys, *, key_padding: KeyPadding | None = None) -> None:
+    @property
+    def wants_calibration(self) -> bool:
+        part = self.feature_map
+        return isinstance(part, Calibrates) and part.wants_calibration
+
+    def observe(self, q: Queries, k: Keys, *, key_padding: KeyPadding | None = None) -> None:
         part = self.feature_map
         if isinstance(part, Calibrates) and part.wants_calibration:
-            part.calibrate(self._fold(q), k, key_padding)
+            part.observe(self._fold(q), k, key_padding)
+
+    def settle(self) -> None:
+        part = self.feature_map
+        if isinstance(part, Calibrates) and part.wants_calibration:
+            part.settle()
 
     def _attend(
         self, q: Queries, k: Keys, v: Values, causal: bool, key_padding: KeyPadding | None

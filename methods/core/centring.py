@@ -8,13 +8,9 @@ relative variance for a pair is (exp(|q + k - a - b|^2 / sqrt(d)) - 1) / m.
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from methods.api import KeyPadding, Keys
-from methods.core.attended import attended_mean
 from methods.core.exponents import Shift
-from methods.core.second_moment import mean
+from methods.core.moments import Moments
 
 KeyShift = Literal["none", "keys", "queries", "both", "attended"]
 """a: 0, E[k], E[q], E[q] + E[k], or E[q] + the mean of the keys that queries attend to.
@@ -38,20 +34,17 @@ class Shifts(NamedTuple):
     key_centre: Shift
 
 
-def find_shifts(
-    q: Float[Tensor, "b g t d"],
-    k: Keys,
-    key_padding: KeyPadding | None,
-    *,
-    key_shift: KeyShift,
-    query_shift: QueryShift,
-) -> Shifts:
-    """The constants under these names. Zeros for centres where nothing is shifted."""
-    of_queries, of_keys = mean(q, key_padding), mean(k, key_padding)
+def find_shifts(moments: Moments, *, key_shift: KeyShift, query_shift: QueryShift) -> Shifts:
+    """The constants under these names. Zeros for centres where nothing is shifted.
+
+    `attended` needs moments that were asked for it.
+    """
+    of_queries, of_keys = moments.queries.mean(), moments.keys.mean()
     nothing = torch.zeros_like(of_keys)
     b = of_queries if query_shift == "queries" else nothing
     if key_shift == "attended":
-        a = of_queries + attended_mean(q, k, key_padding)
+        assert moments.attended is not None
+        a = of_queries + moments.attended.mean()
     else:
         a = nothing + of_keys * (key_shift in ("keys", "both"))
         a = a + of_queries * (key_shift in ("queries", "both"))

@@ -8,13 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from methods.api import Calibrates, Heads, KeyPadding, Keys, Redraws
-from methods.core.attended import pair_moment
+from methods.core.attended import FoldedQueries
 from methods.core.centring import KeyShift, QueryShift, find_shifts
 from methods.core.exponents import Exponents
+from methods.core.moments import Asked, Moment, Moments, observed
 from methods.core.positive_features import PositiveFeatures
 from methods.core.projections import draw_omega
 from methods.core.second_moment import (
-    Moment,
     Shrinkage,
     optimal_root,
     require_shrinkage,
@@ -53,18 +53,24 @@ class DrawnFeatures(PositiveFeatures, Redraws, Calibrates):
         shrinkage: Shrinkage,
         key_shift: KeyShift,
         query_shift: QueryShift,
+        whitens: bool = False,
     ) -> None:
         super().__init__()
         if num_features < 1:
             raise ValueError(f"num_features must be at least 1, and it is {num_features}.")
-        require_shrinkage(shrinkage)
+        require_shrinkage(shrinkage, is_used=whitens or proposal == "optimal")
         g, d = heads.num_kv_heads, heads.head_dim
         self._shape = (g, num_features, rank)
         self._orthogonal, self._proposal, self._shrinkage = orthogonal, proposal, shrinkage
         self._shifts: tuple[KeyShift, QueryShift] = (key_shift, query_shift)
         self.redraw_every = redraw_every
         shifted, proposed = self._shifts != ("none", "none"), proposal != "isotropic"
-        self.wants_calibration = shifted or proposed
+        self.wants_calibration = shifted or proposed or whitens
+        self._whitens = whitens
+        self._asked = Asked(
+            noise=shrinkage == "auto", attended=key_shift == "attended", pairs=proposal == "typical"
+        )
+        self._observed: Moments | None = None
         self._scale = d**-0.25
         self.register_buffer("omega", torch.empty(self._shape))
         self.register_buffer("log_weight", torch.empty(g, num_features) if proposed else None)
@@ -92,19 +98,21 @@ class DrawnFeatures(PositiveFeatures, Redraws, Calibrates):
             self._propose(z, self.proposal_root)
 
     @torch.no_grad()
-    def calibrate(
-        self, q: Float[Tensor, "b g t d"], k: Keys, key_padding: KeyPadding | None
-    ) -> None:
+    def observe(self, q: FoldedQueries, k: Keys, key_padding: KeyPadding | None) -> None:
+        self._observed = observed(self._observed, q, k, key_padding, asked=self._asked)
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        moments, self._observed = self._observed, None
+        if moments is None:
+            return
         key_shift, query_shift = self._shifts
-        shifts = find_shifts(q, k, key_padding, key_shift=key_shift, query_shift=query_shift)
+        shifts = find_shifts(moments, key_shift=key_shift, query_shift=query_shift)
         for buffer, constant in ((self.query_shift, shifts.query), (self.key_shift, shifts.key)):
             if buffer is not None:
                 buffer.copy_(constant)
-        x, y = (
-            part.double() - centre[:, None]
-            for part, centre in ((q, shifts.query_centre), (k, shifts.key_centre))
-        )
-        moment = second_moment(x, y, key_padding, shrinkage=self._shrinkage)
+        centres = shifts.query_centre, shifts.key_centre
+        moment = second_moment(moments, *centres, shrinkage=self._shrinkage)
         self.learn(moment)
         if self.proposal_root is None:
             return
@@ -113,8 +121,8 @@ class DrawnFeatures(PositiveFeatures, Redraws, Calibrates):
         if root is not None:
             scaled = root.detach().double() * self._scale
         z = torch.linalg.solve(self.proposal_root.double(), self.omega.double().mT).mT
-        if self._proposal == "typical":
-            moment = pair_moment(q, k, key_padding, shifts.query + shifts.key)
+        if moments.pairs is not None:
+            moment = moments.pairs.moment(shifts.query + shifts.key)
             root = typical_root(scaled @ moment @ scaled.mT)
         else:
             root = optimal_root(scaled @ moment @ scaled.mT)

@@ -6,9 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from methods.api import KeyPadding, Keys
-
-Moment = Float[Tensor, "g d d"]
+from methods.core.exponents import Shift
+from methods.core.moments import Moment, Moments
 
 Shrinkage = float | Literal["auto"]
 """How much of a moment is replaced by a multiple of the identity of the same trace, from 0 to 1;
@@ -22,35 +21,31 @@ LARGEST_EIGENVALUE = 0.45
 """Where eigenvalues are clipped for theorem 3.2, whose proposal diverges at 1/2."""
 
 
-def require_shrinkage(shrinkage: Shrinkage) -> None:
-    """A share, or `auto`."""
+def require_shrinkage(shrinkage: Shrinkage, *, is_used: bool) -> None:
+    """A share, or `auto`; none where nothing is made of the moment that it would shrink."""
     if shrinkage != "auto" and not 0.0 <= float(shrinkage) <= 1.0:
         raise ValueError(f"shrinkage must be auto or lie between 0 and 1, and it is {shrinkage}.")
-
-
-def mean(x: Float[Tensor, "b g t d"], key_padding: KeyPadding | None) -> Float[Tensor, "g d"]:
-    """E[x] per key-value head in float64, padded places left out as in `second_moment`."""
-    x, count = _kept(x, key_padding)
-    return x.sum((0, 2)) / count
+    if shrinkage != 0.0 and not is_used:
+        raise ValueError(
+            f"shrinkage={shrinkage} changes nothing here: only proposal=optimal and whitening stand"
+            " on the moment that it shrinks. Choose one of these, or leave shrinkage at 0."
+        )
 
 
 def second_moment(
-    q: Float[Tensor, "b g t d"],
-    k: Keys,
-    key_padding: KeyPadding | None,
+    moments: Moments,
+    query_centre: Shift,
+    key_centre: Shift,
     *,
     shrinkage: Shrinkage = 0.0,
 ) -> Moment:
-    """E[x x^T] per key-value head over queries and keys, each half, in float64.
-
-    Queries of padded positions are left out where queries and keys are of one sequence, query
-    heads folded into time.
-    """
-    moment = (_moment(q, key_padding) + _moment(k, key_padding)) / 2
+    """E[x x^T] per key-value head over queries and keys, each half and about its own centre."""
+    queries, keys = moments.queries, moments.keys
+    moment = (queries.moment(query_centre) + keys.moment(key_centre)) / 2
     if shrinkage == 0.0:
         return moment
     if shrinkage == "auto":
-        noise = (_noise(q, key_padding) + _noise(k, key_padding)) / 4
+        noise = (queries.noise(query_centre) + keys.noise(key_centre)) / 4
         return shrunk(moment, _best_share(moment, noise))
     return shrunk(moment, moment.new_full(moment.shape[:1], shrinkage))
 
@@ -72,28 +67,6 @@ def _sphere(moment: Moment) -> Moment:
     d = moment.shape[-1]
     trace = moment.diagonal(dim1=-2, dim2=-1).mean(-1)
     return trace[:, None, None] * torch.eye(d, dtype=moment.dtype, device=moment.device)
-
-
-def _moment(x: Float[Tensor, "b g t d"], key_padding: KeyPadding | None) -> Moment:
-    x, count = _kept(x, key_padding)
-    return torch.einsum("bgtd,bgte->gde", x, x) / count
-
-
-def _noise(x: Float[Tensor, "b g t d"], key_padding: KeyPadding | None) -> Float[Tensor, " g"]:
-    """The expected squared distance (Frobenius) of a moment from the true one."""
-    moment = _moment(x, key_padding)
-    x, count = _kept(x, key_padding)
-    fourth = x.square().sum(-1).square().sum((0, 2)) / count
-    return (fourth - moment.square().sum((-2, -1))) / count
-
-
-def _kept(x: Tensor, key_padding: KeyPadding | None) -> tuple[Tensor, Tensor]:
-    """In float64, zeros where padding is, and how many are not padding."""
-    x = x.double()
-    if key_padding is None or x.shape[2] % key_padding.shape[1]:
-        return x, x.new_tensor(float(x.shape[0] * x.shape[2]))
-    kept = ~key_padding.repeat(1, x.shape[2] // key_padding.shape[1])
-    return x.masked_fill(~kept[:, None, :, None], 0.0), kept.sum().clamp(min=1)
 
 
 def inverse_root(moment: Moment, rank: int) -> Float[Tensor, "g r d"]:

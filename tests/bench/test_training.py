@@ -111,6 +111,21 @@ def test_whitening_is_calibrated_from_training_data_and_the_rest_is_left_alone()
     assert not torch.allclose(first_m(moved), torch.eye(8), atol=0.1)
 
 
+def test_calibration_over_pass_after_pass_is_that_over_all_data_at_once():
+    tokens = torch.randint(1, 3, (9, 1, 15))
+    options = {"initial": "whitening", "proposal": "typical", "key_shift": "attended"}
+    one, other = (classifier(darkformer, **options).double() for _ in range(2))
+    other.load_state_dict(one.state_dict())
+
+    def in_parts():
+        for part in tokens.split([2, 3, 4]):
+            other(part, None)
+
+    calibrate(one, lambda: one(tokens, None))
+    calibrate(other, in_parts)
+    torch.testing.assert_close(one.state_dict(), other.state_dict(), rtol=1e-9, atol=1e-9)
+
+
 def test_features_are_redrawn_when_it_is_their_turn():
     subject = classifier(performer, num_features=8, redraw_every=3)
     omega = next(b for name, b in subject.named_buffers() if name.endswith("omega"))

@@ -7,10 +7,10 @@ import torch
 
 from methods import darkformer, performer, softmax
 from methods.api import KERNEL_ATTENTION, Heads, Method
-from methods.core.attended import attended_mean, pair_moment
 from methods.core.attention import build_attention
 from methods.core.centring import find_shifts
 from methods.core.exponents import Exponents
+from methods.core.moments import Asked, observed
 from methods.core.positive_features import PositiveFeatures
 from methods.core.testing import assert_method
 
@@ -34,6 +34,10 @@ def _build(method=performer.METHOD, seed: int = 3, **options):
     attention = build_attention(method, HEADS, _generator(seed), **options).double()
     attention.calibrate(*_inputs(seed=7)[:2])
     return attention
+
+
+def _moments(q, k, padding=None):
+    return observed(None, q, k, padding, asked=Asked(attended=True, pairs=True))
 
 
 def _perturbed(attention):
@@ -171,8 +175,9 @@ def test_attended_keys_and_pairs_are_those_of_exact_attention():
                 z = q[example, g, row] + k[example, g, :length] - shift[g]
                 moments[g] += torch.einsum("s,sd,se->de", weight, z, z)
     k[1, :, 20:] = 1e3
-    torch.testing.assert_close(attended_mean(q, k, padding), means / 106)
-    torch.testing.assert_close(pair_moment(q, k, padding, shift), moments / 106)
+    found = _moments(q, k, padding)
+    torch.testing.assert_close(found.attended.mean(), means / 106)
+    torch.testing.assert_close(found.pairs.moment(shift), moments / 106)
 
 
 @pytest.mark.parametrize("key_shift", ["keys", "queries", "both", "attended"])
@@ -183,16 +188,16 @@ def test_padding_does_not_take_part_in_the_shifts(key_shift):
     padding[:, 20:] = True
     names = {"key_shift": key_shift, "query_shift": "queries"}
     kept = q.unflatten(2, (2, 33))[:, :, :, :20].flatten(2, 3)
-    due = find_shifts(kept, k[:, :, :20], None, **names)
+    due = find_shifts(_moments(kept, k[:, :, :20]), **names)
     k[:, :, 20:] = 100.0
     q.unflatten(2, (2, 33))[:, :, :, 20:] = -100.0
-    torch.testing.assert_close(find_shifts(q, k, padding, **names), due)
+    torch.testing.assert_close(find_shifts(_moments(q, k, padding), **names), due)
 
 
 def test_centres_leave_queries_and_keys_equal_means():
     q, k, _ = _inputs()
     q = q.reshape(2, 2, -1, 8)
-    found = find_shifts(q, k, None, key_shift="keys", query_shift="none")
+    found = find_shifts(_moments(q, k), key_shift="keys", query_shift="none")
     torch.testing.assert_close(found.query_centre + found.key_centre, found.query + found.key)
     torch.testing.assert_close(
         q.mean((0, 2)) - found.query_centre, k.mean((0, 2)) - found.key_centre
