@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from methods.api import Heads, Method
-from methods.core.multihead import build_mixer
+from methods.core.multihead import BuiltMixer, build_mixer
 from tasks.api import ModelShape
 
 
@@ -94,6 +94,11 @@ class Classifier(nn.Module):
         scores: Tensor = self.head(joined)
         return scores
 
+    def tables(self) -> list[Tensor]:
+        """Parameters that are only looked up."""
+        learned = [] if self.positions is None else [self.positions]
+        return [self.embedding.weight, *learned]
+
     def encode(
         self, tokens: Int[Tensor, "b t"], padding: Bool[Tensor, "b t"] | None
     ) -> Float[Tensor, "b e"]:
@@ -123,28 +128,48 @@ def build_classifier(
     causal: bool,
     seed: int,
 ) -> Classifier:
-    """A classifier around the method. Each mixer draws from a generator of its own, so that what a
-    method draws changes nothing in the rest of the model."""
-    heads = Heads(
-        num_heads=shape.num_heads,
-        num_kv_heads=shape.num_heads,
-        head_dim=shape.qkv_dim // shape.num_heads,
-        max_time=max_time + (shape.pooling == "cls"),
-    )
-
-    def make_mixer(layer: int) -> nn.Module:
-        generator = torch.Generator().manual_seed(seed * 1000 + layer)
-        sizes: dict[str, Any] = {"d_model": shape.d_model, "qkv_dim": shape.qkv_dim, "heads": heads}
-        return build_mixer(method, **sizes, causal=causal, generator=generator, **options)
-
+    """A classifier around the method."""
     return Classifier(
         shape,
         vocab_size=vocab_size,
         num_classes=num_classes,
         max_time=max_time,
         towers=towers,
-        make_mixer=make_mixer,
+        make_mixer=mixer_maker(
+            method,
+            options,
+            shape,
+            max_time=max_time + (shape.pooling == "cls"),
+            causal=causal,
+            seed=seed,
+        ),
     )
+
+
+def mixer_maker(
+    method: Method,
+    options: Mapping[str, Any],
+    shape: ModelShape,
+    *,
+    max_time: int,
+    causal: bool,
+    seed: int,
+) -> Callable[[int], BuiltMixer]:
+    """A layer's number to its mixer, which draws from a generator of its own, so that what a method
+    draws changes nothing in the rest of the model."""
+    heads = Heads(
+        num_heads=shape.num_heads,
+        num_kv_heads=shape.num_heads,
+        head_dim=shape.qkv_dim // shape.num_heads,
+        max_time=max_time,
+    )
+
+    def make_mixer(layer: int) -> BuiltMixer:
+        generator = torch.Generator().manual_seed(seed * 1000 + layer)
+        sizes: dict[str, Any] = {"d_model": shape.d_model, "qkv_dim": shape.qkv_dim, "heads": heads}
+        return build_mixer(method, **sizes, causal=causal, generator=generator, **options)
+
+    return make_mixer
 
 
 def sinusoids(time: int, dim: int) -> Float[Tensor, "time dim"]:

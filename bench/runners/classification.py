@@ -13,7 +13,15 @@ from bench.runners.batches import in_order
 from bench.runners.found import Found
 from bench.runners.inspection import calibrate
 from bench.runners.price import after_training, price_of_step, sizes
-from bench.runners.train import Outcome, Progress, Report, evaluate, first_batch, train
+from bench.runners.train import (
+    Outcome,
+    Progress,
+    Report,
+    batch_loss,
+    evaluate,
+    first_batch,
+    train,
+)
 from methods.api import Method
 from results.record import DataCard, Measured, Proportion, Training
 from tasks.api import Dataset, LoadRequest, Preset, TrainedTask
@@ -50,14 +58,15 @@ def _train_and_test(
     model = _build(trial, method, task, dataset).to(device)
     batch = first_batch(dataset, plan, device, identity.seed)
     calibrate(model, lambda: model(batch.tokens, batch.padding))
-    found.cost |= sizes(model)
-    found.cost |= price_of_step(model, batch, identity.dtype)
+    places: dict[str, Any] = {"device": device, "dtype": identity.dtype}
+    found.cost |= sizes(model, model.tables())
+    found.cost |= {"tokens_per_step": batch.num_tokens}
+    found.cost |= price_of_step(model, batch_loss(batch), **places)
     runnable: Any = torch.compile(model) if identity.compile else model
-    options: dict[str, Any] = {"device": device, "dtype": identity.dtype}
-    trained = train(runnable, dataset, plan, seed=identity.seed, report=report, **options)
+    trained = train(runnable, dataset, plan, seed=identity.seed, report=report, **places)
     found.cost["step_seconds"] = trained.step_seconds
     report(Progress("test"))
-    outcome = evaluate(runnable, dataset.test, plan.batch_size, **options)
+    outcome = evaluate(runnable, dataset.test, plan.batch_size, **places)
     found.training = Training(
         curve=trained.curve,
         evaluations=trained.evaluations,
@@ -66,7 +75,7 @@ def _train_and_test(
     )
     found.metrics = [_metric(task, outcome)]
     probe = next(in_order(dataset.validation, plan.batch_size, device))
-    found.cost |= after_training(model, probe, identity.dtype)
+    found.cost |= after_training(model, lambda: model(probe.tokens, probe.padding), **places)
 
 
 def _build(trial: Trial, method: Method, task: TrainedTask, dataset: Dataset) -> Classifier:

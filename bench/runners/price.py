@@ -1,19 +1,22 @@
 """Measures what a training step costs beside its time: operations, bytes, parameters, state."""
 
 import copy
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench.counters import analytic_attention_flops, count_call
-from bench.model import Classifier
-from bench.runners.batches import Batch
 from bench.runners.inspection import collapsed_rows, decoding_state_bytes, received
 from bench.runners.train import precision
 
+Model = TypeVar("Model", bound=nn.Module)
 
-def price_of_step(model: Classifier, batch: Batch, dtype: str) -> dict[str, Any]:
+
+def price_of_step(
+    model: Model, loss_of: Callable[[Model], Tensor], *, device: torch.device, dtype: str
+) -> dict[str, Any]:
     """Operations, bytes moved and kernels of one forward and backward pass.
 
     On a copy, with the random state put back: measuring must not change what is measured.
@@ -21,8 +24,8 @@ def price_of_step(model: Classifier, batch: Batch, dtype: str) -> dict[str, Any]
     twin = copy.deepcopy(model)
 
     def step() -> None:
-        with precision(batch.tokens.device, dtype):
-            loss = nn.functional.cross_entropy(twin(batch.tokens, batch.padding), batch.labels)
+        with precision(device, dtype):
+            loss = loss_of(twin)
         loss.backward()  # type: ignore[no-untyped-call]
 
     with torch.random.fork_rng():
@@ -30,12 +33,11 @@ def price_of_step(model: Classifier, batch: Batch, dtype: str) -> dict[str, Any]
     flops: int | None = counts.flops
     how = "counted, forward and backward, 2 per multiply-add"
     if counts.blind:
-        unseen = _unseen_flops(twin, batch, dtype)
+        unseen = _unseen_flops(twin, lambda: loss_of(twin), device, dtype)
         flops = None if unseen is None else counts.flops + unseen
         how += f"; the counter is blind to {', '.join(counts.blind)}"
         how += "" if unseen is None else ", which is added by the formula of exact attention"
     return {
-        "tokens_per_step": batch.num_tokens,
         "flops_per_step": flops,
         "flops_method": how,
         "bytes_moved_per_step": counts.bytes_moved,
@@ -43,15 +45,14 @@ def price_of_step(model: Classifier, batch: Batch, dtype: str) -> dict[str, Any]
     }
 
 
-def _unseen_flops(model: Classifier, batch: Batch, dtype: str) -> int | None:
+def _unseen_flops(
+    model: nn.Module, forward: Callable[[], object], device: torch.device, dtype: str
+) -> int | None:
     """What attention kernels unknown to the counter compute, by formula; None if none is known."""
-
-    def forward() -> None:
-        with precision(batch.tokens.device, dtype):
-            model(batch.tokens, batch.padding)
-
     total = 0
-    for one in received(model, forward):
+    with precision(device, dtype):
+        calls = received(model, forward)
+    for one in calls:
         if "softmax" not in (one.module.method.name, one.module.method.same_as):
             return None
         total += analytic_attention_flops(
@@ -67,24 +68,24 @@ def _unseen_flops(model: Classifier, batch: Batch, dtype: str) -> int | None:
     return total or None
 
 
-def sizes(model: Classifier) -> dict[str, int]:
-    """Parameters, with and without the tables that only look up."""
+def sizes(model: nn.Module, tables: Sequence[Tensor]) -> dict[str, int]:
+    """Parameters that learn, with and without the tables that only look up."""
     total = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    tables = model.embedding.weight.numel()
-    if model.positions is not None and model.positions.requires_grad:
-        tables += model.positions.numel()
-    return {"parameters": total, "non_embedding_parameters": total - tables}
+    looked_up = sum(p.numel() for p in tables if p.requires_grad)
+    return {"parameters": total, "non_embedding_parameters": total - looked_up}
 
 
-def after_training(model: Classifier, batch: Batch, dtype: str) -> dict[str, Any]:
+def after_training(
+    model: nn.Module, forward: Callable[[], object], *, device: torch.device, dtype: str
+) -> dict[str, Any]:
     """What the trained attention shows on validation data."""
 
-    def forward() -> None:
-        with precision(batch.tokens.device, dtype):
-            model(batch.tokens, batch.padding)
+    def in_precision() -> None:
+        with precision(device, dtype):
+            forward()
 
     model.eval()
     return {
-        "collapsed_rows": collapsed_rows(model, forward),
-        "state_bytes": decoding_state_bytes(model, forward),
+        "collapsed_rows": collapsed_rows(model, in_precision),
+        "state_bytes": decoding_state_bytes(model, in_precision),
     }

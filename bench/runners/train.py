@@ -121,6 +121,13 @@ def make_optimiser(model: nn.Module, plan: Training) -> torch.optim.Optimizer:
     )
 
 
+def batch_loss(batch: Batch) -> Callable[[nn.Module], Tensor]:
+    """A model to its mean loss over a batch."""
+    return lambda model: nn.functional.cross_entropy(
+        model(batch.tokens, batch.padding), batch.labels
+    )
+
+
 def training_step(
     model: nn.Module,
     batch: Batch,
@@ -135,7 +142,7 @@ def training_step(
         group["lr"] = rate
     optimiser.zero_grad(set_to_none=True)
     with precision(batch.tokens.device, dtype):
-        loss = nn.functional.cross_entropy(model(batch.tokens, batch.padding), batch.labels)
+        loss = batch_loss(batch)(model)
     scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     if clip_norm:
         scaler.unscale_(optimiser)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from bench.runners import next_token
-from bench.runners.next_token import OutputLayer, next_token_loss, read_next_tokens
+from bench import next_token
+from bench.next_token import OutputLayer, next_token_loss, read_next_tokens
 
 
 def written_out(hidden, head, targets):

@@ -7,11 +7,13 @@ import torch
 from bench.model import Classifier, build_classifier
 from bench.runners.batches import Batch, take
 from bench.runners.price import price_of_step, sizes
+from bench.runners.train import batch_loss
 from methods.api import Capabilities, Method
 from methods.sdpa import METHOD as SDPA
 from methods.softmax import softmax_attention
 from tasks.api import ModelShape, Split
 
+CPU = torch.device("cpu")
 SHAPE = ModelShape(num_layers=2, num_heads=2, d_model=16, qkv_dim=16, mlp_dim=32)
 
 
@@ -56,15 +58,15 @@ def hidden(same_as: str | None) -> Method:
 
 
 def test_a_kernel_that_cannot_be_counted_is_added_by_its_formula(batch):
-    price = price_of_step(model(hidden("softmax")), batch, "float32")
-    counted = price_of_step(model(SDPA), batch, "float32")
+    price = price_of_step(model(hidden("softmax")), batch_loss(batch), device=CPU, dtype="float32")
+    counted = price_of_step(model(SDPA), batch_loss(batch), device=CPU, dtype="float32")
     assert price["flops_per_step"] == counted["flops_per_step"]
     assert "bench_tests.attention" in price["flops_method"]
     assert price["kernels"] == ["bench_tests.attention"]
 
 
 def test_operations_that_nobody_knows_are_not_made_up(batch):
-    price = price_of_step(model(hidden(None)), batch, "float32")
+    price = price_of_step(model(hidden(None)), batch_loss(batch), device=CPU, dtype="float32")
     assert price["flops_per_step"] is None
     assert "blind" in price["flops_method"]
 
@@ -73,12 +75,12 @@ def test_measuring_changes_neither_weights_nor_random_numbers(batch):
     subject = model(SDPA)
     before = {k: v.clone() for k, v in subject.state_dict().items()}
     state = torch.random.get_rng_state()
-    price_of_step(subject, batch, "float32")
+    price_of_step(subject, batch_loss(batch), device=CPU, dtype="float32")
     assert torch.equal(state, torch.random.get_rng_state())
     assert all(torch.equal(before[k], v) for k, v in subject.state_dict().items())
     assert all(p.grad is None for p in subject.parameters())
 
 
 def test_tables_that_only_look_up_are_counted_apart():
-    found = sizes(model(SDPA))
+    found = sizes(model(SDPA), model(SDPA).tables())
     assert found["parameters"] - found["non_embedding_parameters"] == (5 + 33) * 16

@@ -34,7 +34,9 @@ def next_token_loss(
     """The sum over rows of -log softmax(scores)[target], in float32 or better, differentiable."""
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
-    loss: Tensor = _NextToken.apply(hidden, head.weight, head.bias, targets, head.softcap, dtype)
+    loss: Tensor = _NextToken.apply(  # type: ignore[no-untyped-call]
+        hidden, head.weight, head.bias, targets, head.softcap, dtype
+    )
     return loss
 
 

@@ -1,0 +1,75 @@
+"""Where a long training goes on after it was stopped: one file, replaced whole."""
+
+import os
+import pickle
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tasks.api import SourceUnavailableError
+
+FOLDER = "checkpoints"
+
+
+class Checkpoint:
+    """One trial's file. `about` is what it must agree with; another one's file is refused."""
+
+    def __init__(self, cache: Path | None, name: str, about: str, *, every: float) -> None:
+        kept = cache is not None and every > 0
+        self._file = cache / FOLDER / f"{name}.pt" if cache is not None and kept else None
+        self._about, self._every = about, every
+        self._last = time.monotonic()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to save again."""
+        return self._file is not None and time.monotonic() - self._last >= self._every
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Written under another name first: killed at any moment, a whole file is left."""
+        if self._file is None:
+            return
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._file.with_name(f".{self._file.name}.{os.getpid()}.partial")
+        try:
+            torch.save({"about": self._about, "state": state}, partial)
+            partial.replace(self._file)
+        finally:
+            partial.unlink(missing_ok=True)
+        self._last = time.monotonic()
+
+    def load(self, device: torch.device) -> dict[str, Any] | None:
+        """What was saved last; None where nothing was.
+
+        Raises SourceUnavailableError for a file that is damaged, or of another configuration.
+        """
+        if self._file is None or not self._file.exists():
+            return None
+        try:
+            # Nothing but tensors and plain values: a checkpoint is a file that anyone may have put
+            # there, and must not be able to run code.
+            found = torch.load(self._file, map_location=device, weights_only=True)
+            about, state = found["about"], found["state"]
+        except (OSError, RuntimeError, KeyError, TypeError, EOFError) as error:
+            raise self._refusal("is damaged") from error
+        except (pickle.UnpicklingError, zipfile.BadZipFile) as error:
+            raise self._refusal("is damaged, or holds more than tensors") from error
+        if about != self._about:
+            raise self._refusal("is of another configuration or of older code")
+        assert isinstance(state, dict)
+        return state
+
+    def forget(self) -> None:
+        """The trial is over."""
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
+
+    def _refusal(self, why: str) -> SourceUnavailableError:
+        assert self._file is not None
+        return SourceUnavailableError(
+            f"the checkpoint {self._file.name} {why}: delete it from {self._file.parent} to start"
+            " afresh."
+        )

@@ -1,0 +1,203 @@
+"""Trains a model on next tokens, a run for each learning rate, and goes on where it was stopped."""
+
+import math
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.decoder import NextTokenModel
+from bench.next_token import next_token_loss, read_next_tokens
+from bench.runners.checkpoints import Checkpoint
+from bench.runners.inspection import redraw
+from bench.runners.schedule import learning_rate
+from bench.runners.train import Progress, Report, make_optimiser, precision
+from bench.stopwatch import StepClock
+from results.language import TextOutcome
+from tasks.api import Training
+from tasks.language import Blocks, Corpus
+
+LOSS_BOUND = 2.0
+"""A loss this many times that of guessing has diverged."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One training run so far: plain values, as they go into a checkpoint."""
+
+    rate: float
+    steps: int
+    recovery: bool = True
+    """Whether validation data are read along the way, and not only at the end."""
+    losses: list[float] = field(default_factory=list)
+    evaluations: list[tuple[int, float, float]] = field(default_factory=list)
+    """Step, loss and accuracy on validation data."""
+    seconds: list[float] = field(default_factory=list)
+    """Of steps, but for the first few after each start."""
+
+    @property
+    def diverged_at(self) -> int | None:
+        """The step whose loss was beyond the bound: it was the last."""
+        return len(self.losses) if self.losses and not math.isfinite(self.losses[-1]) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workplace:
+    """What every run of a trial shares."""
+
+    model: NextTokenModel
+    corpus: Corpus
+    plan: Training
+    micro_batch: int
+    device: torch.device
+    dtype: str
+    seed: int
+    report: Report
+
+    @property
+    def bound(self) -> float:
+        """The largest loss that a run goes on from."""
+        return LOSS_BOUND * math.log(max(2, len(self.model.head.weight)))
+
+
+def train_run(
+    here: Workplace, run: Run, checkpoint: Checkpoint, notes: dict[str, Any], saved: Any = None
+) -> None:
+    """Make the steps of a run that it has not made, from the model's weights as they are.
+
+    It ends early where the loss diverges, which is then the last of its losses, as infinity.
+    saved: of a checkpoint that this run left, put back first. notes: go into checkpoints as well.
+    """
+    optimiser = make_optimiser(here.model, here.plan)
+    generator = torch.Generator().manual_seed(here.seed + 1)
+    if saved is not None:
+        _put_back(here, optimiser, generator, saved)
+    elif run.recovery:
+        _evaluate(here, run, 0)
+    clock, timed = StepClock(here.device), list(run.seconds)
+    for step in range(len(run.losses) + 1, run.steps + 1):
+        clock.start()
+        loss = _step(here, optimiser, step, run)
+        redraw(here.model, step, generator)
+        run.losses.append(loss if loss <= here.bound else math.inf)
+        clock.stop()
+        run.seconds = timed + clock.seconds()
+        here.report(Progress("train", step, run.steps, loss))
+        if run.diverged_at:
+            return
+        if step == run.steps or (run.recovery and step % _between(here.plan, run) == 0):
+            _evaluate(here, run, step)
+        if step < run.steps and checkpoint.is_due:
+            checkpoint.save(notes | _kept(here, optimiser, generator, run))
+
+
+def _between(plan: Training, run: Run) -> int:
+    """Steps from one evaluation to the next."""
+    return plan.evaluate_every or max(1, run.steps // 10)
+
+
+def _step(here: Workplace, optimiser: torch.optim.Optimizer, step: int, run: Run) -> float:
+    """The mean loss over the batch; parameters are left alone where it is beyond the bound."""
+    plan = here.plan
+    rows = order(len(here.corpus.train), plan.batch_size, step, here.seed)
+    blocks = here.corpus.train[rows]
+    predictions = blocks[:, 1:].size
+    optimiser.zero_grad(set_to_none=True)
+    total = torch.zeros((), device=here.device)
+    for part in np.split(blocks, range(here.micro_batch, len(blocks), here.micro_batch)):
+        loss = block_loss(here.model, part, here.device, here.dtype) / predictions
+        loss.backward()
+        total += loss.detach()
+    value = float(total)
+    if not value <= here.bound:
+        return value
+    if plan.clip_norm:
+        torch.nn.utils.clip_grad_norm_(here.model.parameters(), plan.clip_norm)
+    rate = learning_rate(replace(plan, learning_rate=run.rate, steps=run.steps), step)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.step()
+    return value
+
+
+def order(num_blocks: int, batch_size: int, step: int, seed: int) -> np.ndarray:
+    """The blocks of a step, from 1: every epoch holds each block once, in an order of its own. It
+    follows from step and seed alone, so that nothing of it need be kept."""
+    first = (step - 1) * batch_size
+    epochs = range(first // num_blocks, (first + batch_size - 1) // num_blocks + 1)
+    shuffled = [np.random.default_rng([seed, 0x7465, e]).permutation(num_blocks) for e in epochs]
+    start = first % num_blocks
+    return np.concatenate(shuffled)[start : start + batch_size]
+
+
+def block_loss(model: NextTokenModel, blocks: Blocks, device: torch.device, dtype: str) -> Tensor:
+    """The sum over all predictions of these blocks, differentiable."""
+    tokens = torch.from_numpy(blocks.astype(np.int64)).to(device)
+    with precision(device, dtype):
+        # The last token is read too: stretches stay whole, and its own prediction is dropped.
+        hidden = model(tokens)[:, :-1]
+        return next_token_loss(hidden.flatten(0, 1), model.head, tokens[:, 1:].flatten())
+
+
+def outcome(
+    model: NextTokenModel, blocks: Blocks, micro_batch: int, device: torch.device, dtype: str
+) -> tuple[TextOutcome, np.ndarray]:
+    """Losses of blocks, and which predictions were right, `[block, prediction]`."""
+    model.eval()
+    losses, hits = [], []
+    with torch.no_grad():
+        for part in np.split(blocks, range(micro_batch, len(blocks), micro_batch)):
+            tokens = torch.from_numpy(part.astype(np.int64)).to(device)
+            with precision(device, dtype):
+                hidden = model(tokens)[:, :-1]
+            read = read_next_tokens(hidden.flatten(0, 1), model.head, tokens[:, 1:].flatten())
+            losses.append(read.losses.view(len(part), -1).double().mean(1).cpu().numpy())
+            hits.append(read.hits.view(len(part), -1).cpu().numpy())
+    model.train()
+    by_block, right = np.concatenate(losses), np.concatenate(hits)
+    return (
+        TextOutcome(
+            loss=float(by_block.mean()),
+            accuracy=float(right.mean()),
+            block_losses=by_block.tolist(),
+            block_hits=right.sum(1).tolist(),
+        ),
+        right,
+    )
+
+
+def _evaluate(here: Workplace, run: Run, step: int) -> None:
+    here.report(Progress("validate", step, run.steps))
+    found, _ = outcome(
+        here.model, here.corpus.validation, here.micro_batch, here.device, here.dtype
+    )
+    run.evaluations.append((step, found.loss, found.accuracy))
+
+
+def _kept(
+    here: Workplace, optimiser: torch.optim.Optimizer, generator: torch.Generator, run: Run
+) -> dict[str, Any]:
+    return {
+        "run": asdict(run),
+        "model": here.model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "generator": generator.get_state(),
+        "random": torch.get_rng_state(),
+        "gpu": torch.cuda.get_rng_state(here.device) if here.device.type == "cuda" else None,
+    }
+
+
+def _put_back(
+    here: Workplace,
+    optimiser: torch.optim.Optimizer,
+    generator: torch.Generator,
+    saved: dict[str, Any],
+) -> None:
+    here.model.load_state_dict(saved["model"])
+    optimiser.load_state_dict(saved["optimiser"])
+    generator.set_state(saved["generator"].cpu())
+    torch.set_rng_state(saved["random"].cpu())
+    if saved["gpu"] is not None:
+        torch.cuda.set_rng_state(saved["gpu"].cpu(), here.device)
