@@ -18,6 +18,7 @@ from bench.registry import load_locator, load_registry
 from bench.runners.classification import classify
 from bench.runners.cost import Contestant, measure_cost
 from bench.runners.found import Found
+from bench.runners.language import model_language
 from bench.runners.probe import measure_probe
 from bench.runners.train import Diverged, Progress, Report
 from bench.settings import resolved_settings
@@ -114,8 +115,6 @@ def _measure(
         contestant = Contestant(method, trial.identity.method_options)
         measure_cost(trial, contestant, _reference(trial), report=report, found=found)
     elif isinstance(task, LanguageTask):
-        from bench.runners.language import model_language
-
         model_language(trial, method, task, cache=cache, report=report, found=found)
     else:
         classify(trial, method, task, cache=cache, report=report, found=found)

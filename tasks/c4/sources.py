@@ -3,7 +3,9 @@
 import dataclasses
 
 from tasks.api import LoadRequest
+from tasks.data.text_hub import HUB
 from tasks.data.text_packaged import ADDRESSES
+from tasks.data.text_release import RELEASE
 from tasks.data.tokenizers import why_tokens_are_missing
 from tasks.language import TextSource
 
@@ -15,4 +17,4 @@ def _with_tokens(source: TextSource) -> TextSource:
     return dataclasses.replace(source, missing=missing)
 
 
-SOURCES = tuple(map(_with_tokens, (ADDRESSES,)))
+SOURCES = tuple(map(_with_tokens, (HUB, ADDRESSES, RELEASE)))

@@ -2,44 +2,18 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from tasks.api import Scalar, SourceUnavailableError
 from tasks.data.cache import Arrays, cached
-from tasks.data.tokenizers import Tokenizer
-from tasks.language import Blocks, Corpus, Text, TextRequest
+from tasks.language import Blocks, Corpus, TextRequest
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 VERSION = 1
 """Of the way in which blocks are made: those kept under another are not read."""
-
-
-def text_request(
-    text: Text,
-    tokenizer: Tokenizer,
-    *,
-    longest: int = 2**30,
-    path: Path | None = None,
-    cache: Path | None = None,
-) -> TextRequest:
-    """What a preset's text means with this tokenizer, for a model of at most `longest` tokens."""
-    return TextRequest(
-        encode=tokenizer.encode,
-        separator=tokenizer.separator,
-        start=tokenizer.start,
-        tokenizer=tokenizer.name,
-        fingerprint=tokenizer.fingerprint,
-        length=min(text.length, longest),
-        train_blocks=text.train_blocks,
-        validation_blocks=text.validation_blocks,
-        test_blocks=text.test_blocks,
-        path=path,
-        cache=cache,
-    )
 
 
 def corpus(
