@@ -100,18 +100,9 @@ class _Trial:
             "exact_layers": list(built.exact_layers),
             "card": built.card | {"spikes": RULE, "protocol": protocol(preset)},
         }
-        about = {
-            "identity": trial.identity.model_dump(),
-            "method": method_digest(trial.method_file),
-            "task": task_digest(trial.task_file),
-            "corpus": built.corpus.digest,
-        }
-        self._checkpoint = Checkpoint(
-            cache,
-            trial.identity.digest(),
-            json.dumps(about, sort_keys=True),
-            every=preset.regime.checkpoint_seconds,
-        )
+        about = _about(trial, built.corpus.digest)
+        every = preset.regime.checkpoint_seconds
+        self._checkpoint = Checkpoint(cache, trial.identity.digest(), about, every=every)
 
     def run(self) -> None:
         """Search or grid first, if there is one; then the main run, its test and its price."""
@@ -134,6 +125,7 @@ class _Trial:
         plan = self._preset.training
         steps = plan.steps if stability else self._preset.regime.search_steps
         done = [Run(**run) for run in saved["done"]] if saved else []
+        self._result["runs"] = [as_rate_run(one) for one in done]
         if not rates:
             return done
         start = {name: x.clone() for name, x in self._model.state_dict().items()}
@@ -245,6 +237,17 @@ class _Trial:
 
     def _keep(self) -> None:
         self._found.language = LanguageResult(**self._result)
+
+
+def _about(trial: Trial, corpus: str) -> str:
+    """What a checkpoint must agree with to go on from it."""
+    about = {
+        "identity": trial.identity.model_dump(),
+        "method": method_digest(trial.method_file),
+        "task": task_digest(trial.task_file),
+        "corpus": corpus,
+    }
+    return json.dumps(about, sort_keys=True)
 
 
 def _freeze(model: NextTokenModel, trains: Trains, method: str) -> int:
