@@ -93,6 +93,13 @@ def words_of(name: str, value: Coordinate | None) -> str:
     return f"{heading(name)} {text_of(value) or 'none'}"
 
 
+def broken(words: str) -> list[str]:
+    """Lines of a column's head: names of methods are broken at their options, others at commas."""
+    name, _, options = words.partition(":")
+    lines = [name, *options.replace('"', "").split(",")] if options else words.split(", ")
+    return [line.strip() for line in lines if line.strip()]
+
+
 def label_entry(label: str, remark: str = "", refs: Sequence[str] = ()) -> Entry:
     """The first entry of a row."""
     return Entry(text=plain(label, LONGEST_LABEL), remark=remark, refs=tuple(refs))

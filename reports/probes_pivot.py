@@ -4,15 +4,17 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from reports.figures_catalogue import anything
 from reports.grid import Entry, Grid, Section
+from reports.numbers import digits
 from reports.probes import ESTIMATOR, Group, Reading
 from reports.probes_entries import (
     INFINITE,
     Reasons,
+    broken,
     endless,
     entry_of,
     group_notes,
@@ -21,7 +23,7 @@ from reports.probes_entries import (
     title_of,
     words_of,
 )
-from reports.probes_places import common, differing, is_number, swept, thinned
+from reports.probes_places import common, differing, is_number, shown_of, swept, thinned, values_of
 
 METHOD: Final = "method"
 """Stands for the method with its options, among the names of coordinates."""
@@ -38,6 +40,8 @@ class View:
     quantity: str
     what: str
     """What the number is, for the title."""
+    part: str = ""
+    """Under which name it is asked for alone."""
     rows: tuple[str, ...]
     """Coordinates, or `method`."""
     columns: tuple[str, ...]
@@ -46,6 +50,10 @@ class View:
     """Only lines along the first column coordinate: the probe varies one thing at a time."""
     once: bool = False
     """Of the data, not of the method: one method's readings stand for all."""
+    least: tuple[str, ...] = ()
+    """Coordinates of which the least value alone is shown, where there are several."""
+    most_sections: int = MOST_SECTIONS
+    number: Callable[[float], str] = digits
     note: str = ""
 
 
@@ -62,7 +70,10 @@ def pivot_grid(group: Group, view: View) -> Grid | None:
     several = len({reading.contender for reading in readings}) > 1
     if several and METHOD not in taken and ESTIMATOR not in taken:
         apart.append(METHOD)
-    readings, said = thinned(readings, [name for name in apart if name != METHOD], MOST_SECTIONS)
+    readings, said = _at_least(readings, view.least)
+    along = [name for name in apart if name not in (METHOD, *view.least)]
+    readings, also = thinned(readings, along, view.most_sections)
+    said += also
     left = set(differing(readings))
     apart = [name for name in apart if name == METHOD or name in left]
     reasons = Reasons()
@@ -83,6 +94,17 @@ def pivot_grid(group: Group, view: View) -> Grid | None:
         sections=grid_sections,
         notes=reasons.notes.all(),
     )
+
+
+def _at_least(readings: list[Reading], names: Sequence[str]) -> tuple[list[Reading], list[str]]:
+    """Those at the least value of each coordinate named, and what was left out."""
+    said = []
+    for name in names:
+        values = values_of(readings, name)
+        if len(values) > 1:
+            readings = [reading for reading in readings if reading.where.get(name) == values[0]]
+            said.append(shown_of(name, values[:1], len(values)))
+    return readings, said
 
 
 def key_text(reading: Reading, name: str) -> str:
@@ -125,14 +147,7 @@ def _single(view: View) -> bool:
 def _head(column: tuple[str, ...], view: View) -> tuple[str, ...]:
     if _single(view):
         return (column[0].removeprefix(f"{heading(view.columns[0])} "),)
-    return tuple(itertools.chain.from_iterable(map(_broken, column))) or ("value",)
-
-
-def _broken(words: str) -> list[str]:
-    """Names of methods are broken at their options, others at commas."""
-    name, _, options = words.partition(":")
-    lines = [name, *options.replace('"', "").split(",")] if options else words.split(", ")
-    return [line.strip() for line in lines if line.strip()]
+    return tuple(itertools.chain.from_iterable(map(broken, column))) or ("value",)
 
 
 def _rows(
@@ -148,7 +163,7 @@ def _rows(
         cells.setdefault((row, column), reading)
     found = []
     for row in _ordered(readings, view.rows):
-        entries = [_beside_theory(cells.get((row, column)), reasons) for column in columns]
+        entries = [_beside_theory(cells.get((row, column)), view, reasons) for column in columns]
         found.append((label_entry(", ".join(_short(row, view.rows))), *entries))
     return tuple(found)
 
@@ -158,13 +173,20 @@ def _short(row: tuple[str, ...], names: Sequence[str]) -> list[str]:
     return [words.removeprefix(f"{heading(name)} ") for words, name in zip(row, names, strict=True)]
 
 
-def _beside_theory(reading: Reading | None, reasons: Reasons) -> Entry:
+def _beside_theory(reading: Reading | None, view: View, reasons: Reasons) -> Entry:
     entry = entry_of(reading, reasons)
-    if reading is None or reading.ratio is None:
+    if reading is None or reading.value is None:
         return entry
+    if reading.ratio is None:
+        # An interval of whole percents says nothing of what differs in later digits.
+        told = view.number(reading.value)
+        return entry if told == digits(reading.value) else replace(entry, text=told)
+    assert reading.predicted is not None
     off = reading.standard_errors
     away = f", {round(off, 1) + 0.0:+.1f} se" if off is not None else ""
-    return Entry(text=entry.text, refs=entry.refs, remark=f"x{reading.ratio:.3f}{away}")
+    # The distance says how sure the number is: an interval beside it would say the same again.
+    both = f"{view.number(reading.value)} / {view.number(reading.predicted)}"
+    return Entry(text=both, refs=entry.refs, remark=f"x{reading.ratio:.3f}{away}")
 
 
 def _judged(readings: Sequence[Reading]) -> list[str]:
@@ -174,8 +196,8 @@ def _judged(readings: Sequence[Reading]) -> list[str]:
     if judged:
         close = sum(abs(off) <= CLOSE for off in judged)
         words.append(
-            "Below a number: measured over predicted by closed form, and their distance in"
-            f" standard errors. {close} of {len(judged)} lie within {CLOSE:.0f}; the furthest is"
+            "Measured / predicted by closed form, their ratio, and their distance in standard"
+            f" errors. {close} of {len(judged)} lie within {CLOSE:.0f}; the furthest is"
             f" {max(judged, key=abs):+.1f}; chance alone would put"
             f" {len(judged) * math.erfc(CLOSE / math.sqrt(2)):.2g} beyond."
         )

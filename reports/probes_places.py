@@ -49,10 +49,16 @@ def thinned(
     ]
     said = []
     for name in names:
-        left, asked = len(values_of(kept, name)), len(values_of(readings, name))
-        if left < asked:
-            said.append(f"Shown: {left} of {asked} values of {name.replace('_', ' ')}")
+        left, asked = values_of(kept, name), len(values_of(readings, name))
+        if len(left) < asked:
+            said.append(shown_of(name, left, asked))
     return kept, said
+
+
+def shown_of(name: str, left: Sequence[Coordinate | None], asked: int) -> str:
+    """A sentence without its end; a single value stands nowhere else, and is named."""
+    alone = f" ({text_of(left[0])})" if len(left) == 1 else ""
+    return f"Shown: {len(left)} of {asked} values of {name.replace('_', ' ')}{alone}"
 
 
 def _fewer_of(readings: list[Reading], names: Sequence[str], most: int) -> list[Reading]:

@@ -1,154 +1,175 @@
-"""The tables of `probes/real-qk`: features that each method needs, in all and by layer."""
+"""The tables of `probes/real-qk`: features that real queries and keys need, variant by variant."""
 
+import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
-from reports.columns import Contender
-from reports.grid import Entry, Grid, Section
+from reports.grid import Emphasis, Entry, Grid, Notes, Section, ranges
 from reports.numbers import digits, percent
 from reports.probes import Group, Reading
-from reports.probes_entries import NOTHING, Reasons, endless, group_notes, label_entry, title_of
-from reports.probes_places import text_of
+from reports.probes_entries import NOTHING, broken, group_notes, label_entry, title_of
+from reports.probes_findings import findings
+from reports.probes_heads import (
+    Asked,
+    Factor,
+    Middle,
+    Summary,
+    by_target,
+    geometric_mean,
+    middle_of,
+    models_of,
+    needed_by,
+    summaries,
+    uniform_errors,
+)
 
-NEEDED: Final = "features-needed"
-MOST_LAYERS: Final = 12
-"""Columns of one table: of more layers, some are shown."""
-
-
-class Middle(NamedTuple):
-    """What heads need, those that are never satisfied counted as needing the most."""
-
-    value: float
-    """Infinite where half of them or more need more than was tried."""
-    reached: int
-    heads: int
-    beyond: str
-    """`more than 1024 features`, or empty."""
-
-
-class Asked(NamedTuple):
-    """What the same question was asked about."""
-
-    model: str
-    against: str
-    target: str
-
-
-def middle_of(readings: Sequence[Reading]) -> Middle:
-    """The median over heads, between the two in the middle where their number is even."""
-    values = sorted(math.inf if r.value is None else r.value for r in readings)
-    pair = values[(len(values) - 1) // 2], values[len(values) // 2]
-    beyond = next((words for r in readings if (words := endless(r.reason))), "")
-    reached = sum(math.isfinite(value) for value in values)
-    return Middle((pair[0] + pair[1]) / 2, reached, len(values), beyond)
+EQUAL: Final = "equal weights"
 
 
 def needed_grids(group: Group) -> list[Grid]:
-    """For each model: all heads together, then the median of each layer."""
-    asked: dict[Asked, dict[Contender, list[Reading]]] = defaultdict(lambda: defaultdict(list))
-    for reading in group.of(NEEDED):
-        asked[_asked(reading)][reading.contender].append(reading)
-    models = dict.fromkeys(each.model for each in asked)
-    grids = []
-    for model in models:
-        mine = {each: found for each, found in asked.items() if each.model == model}
-        grids += [_whole(group, model, mine), _layers(group, model, mine)]
-    return grids
+    """For each model all heads together: features needed, and the errors of so many."""
+    return [_whole(group, model) for model in models_of(group)]
 
 
-def _asked(reading: Reading) -> Asked:
-    where = reading.where
-    return Asked(*(text_of(where.get(name)) for name in Asked._fields))
+def layer_grids(group: Group) -> list[Grid]:
+    """For each model and target the median over the heads of every layer."""
+    found = ((model, needed_by(group, model)) for model in models_of(group))
+    return [_layers(group, model, needed) for model, needed in found]
 
 
-def _title(asked: Asked) -> str:
-    target = f" for an error of {percent(float(asked.target))} %" if asked.target else ""
-    return f"against {asked.against}{target}"
+def _for(target: str) -> str:
+    return f"for {percent(float(target))} %" if target else ""
 
 
-def _whole(
-    group: Group, model: str, asked: Mapping[Asked, Mapping[Contender, list[Reading]]]
-) -> Grid:
-    """One row a method: the median over all heads, and how many heads come within the target."""
-    reasons = Reasons()
-    sections = []
-    for each, found in asked.items():
-        middles = {contender: middle_of(readings) for contender, readings in found.items()}
-        least = min(middle.value for middle in middles.values())
-        ordered = sorted(middles, key=lambda one: (middles[one].value, -_share(middles[one])))
-        rows = tuple(_row(one, middles[one], least) for one in ordered)
-        sections.append(Section(title=_title(each), rows=rows))
-    reasons.notes.general.append(
-        "Median over heads of the number of features from which the relative error of a head's"
-        " output stays within the target; >: more than were tried. Times: of the fewest."
-    )
-    group_notes(group, reasons.notes)
+def _whole(group: Group, model: str) -> Grid:
+    """One row a method, the least error first, and one for attention that is no attention."""
+    found = summaries(group, model)
+    targets = list(dict.fromkeys(target for each in found for target in each.medians))
+    fewest = {t: min(e.medians[t].value for e in found if t in e.medians) for t in targets}
+    least = min((each.error for each in found if each.errors), default=math.nan)
+    rows = [_row(each, fewest, least) for each in found]
+    uniform = uniform_errors(group, model)
+    if uniform:
+        blank = [NOTHING] * (2 * len(targets))
+        error = Entry(text=digits(geometric_mean([*uniform.values()])))
+        rows.append((label_entry(EQUAL), *blank, error, NOTHING, NOTHING))
+    notes = Notes()
+    notes.general += _explained(found, targets)
+    notes.general += findings(group, model, found, uniform)
+    # What the rows say need not be said again in words.
+    others = tuple(each for each in group.remarks if not each.startswith("verdict"))
+    group_notes(replace(group, remarks=others), notes)
+    most = max(each.num_features for each in found)
+    pairs = ((("features", _for(target)), ("heads", "within")) for target in targets)
     return Grid(
-        title=title_of(group, f"features needed on {model}"),
-        header=(("method",), ("features",), ("times",), ("heads within", "the target")),
-        sections=tuple(sections),
-        notes=reasons.notes.all(),
+        title=title_of(group, f"features needed on {model}, variant by variant"),
+        header=(
+            ("method",),
+            *itertools.chain.from_iterable(pairs),
+            ("error of the", f"output at {most}" if most else "output"),
+            ("times", "plain"),
+            ("heads with fewer", ": more features"),
+        ),
+        sections=(Section(title="", rows=tuple(rows)),),
+        notes=notes.all(),
     )
 
 
-def _share(middle: Middle) -> float:
-    return middle.reached / middle.heads
+def _row(summary: Summary, fewest: dict[str, float], least: float) -> tuple[Entry, ...]:
+    entries = [label_entry(summary.asked.label)]
+    for target, number in fewest.items():
+        middle = summary.medians.get(target)
+        if middle is None:
+            entries += [NOTHING, NOTHING]
+            continue
+        best = math.isfinite(number) and middle.value == number
+        entries += [_median(middle, best=best), Entry(text=f"{middle.reached} of {middle.heads}")]
+    error = NOTHING
+    if summary.errors:
+        emphasis: Emphasis = "best" if summary.error == least else ""
+        error = Entry(text=digits(summary.error), emphasis=emphasis)
+    counts = f"{summary.fewer} : {summary.more}" if summary.factor else "-"
+    return (*entries, error, _factor(summary.factor), Entry(text=counts))
 
 
-def _row(contender: Contender, middle: Middle, least: float) -> tuple[Entry, ...]:
-    known = math.isfinite(middle.value)
-    return (
-        label_entry(contender.label),
-        _median(middle, best=known and middle.value == least),
-        Entry(text=digits(middle.value / least)) if known else NOTHING,
-        Entry(text=f"{middle.reached} of {middle.heads}"),
-    )
+def _factor(factor: Factor | None) -> Entry:
+    if factor is None:
+        return NOTHING
+    return Entry(text=digits(factor.value), remark=factor.ends)
 
 
 def _median(middle: Middle, *, best: bool = False) -> Entry:
     if math.isfinite(middle.value):
         return Entry(text=digits(middle.value), emphasis="best" if best else "")
-    short = middle.beyond.replace("more than", ">").removesuffix(" features") or "-"
-    return Entry(text=short, emphasis="faint")
+    return Entry(text=_beyond(middle), emphasis="faint")
 
 
-def _layers(
-    group: Group, model: str, asked: Mapping[Asked, Mapping[Contender, list[Reading]]]
-) -> Grid:
-    """One row a method, one column a layer."""
-    reasons = Reasons()
-    everything = [r for found in asked.values() for readings in found.values() for r in readings]
-    layers = sorted({int(reading.where.get("layer", 0)) for reading in everything})
-    shown = layers
-    while len(shown) > MOST_LAYERS:
-        shown = sorted({*shown[::2], layers[-1]})
-    if len(shown) < len(layers):
-        reasons.notes.general.append(
-            f"Shown: {len(shown)} of {len(layers)} layers; csv and json have all."
+def _beyond(middle: Middle) -> str:
+    return middle.beyond.replace("more than", ">").removesuffix(" features") or "-"
+
+
+def _explained(found: Sequence[Summary], targets: Sequence[str]) -> list[str]:
+    words = [
+        "Features: from so many on the relative error of a head's output stays within the target;"
+        " the median over heads, >: more than were tried."
+    ]
+    if any(each.errors for each in found):
+        words.append(
+            "Error of the output: relative, root of summed squares; of each layer the median head,"
+            " geometric mean over draws, then over layers. Equal weights: every key alike, the"
+            " error of doing nothing."
         )
-    sections = tuple(
-        Section(
-            title=_title(each),
-            rows=tuple(
-                (label_entry(contender.label), *(_median(m) if m else NOTHING for m in middles))
-                for contender, readings in found.items()
-                for middles in [_by_layer(readings, shown)]
-            ),
+    if any(each.factor for each in found):
+        words.append(
+            "Times plain: error over that of performer without calibration, paired over layers,"
+            " interval by Student's t of the logarithms. Fewer : more: heads that need fewer or"
+            f" more features than it{' ' + _for(targets[-1]) if targets else ''}, where either"
+            " comes within the target."
         )
-        for each, found in asked.items()
-    )
+    return words
+
+
+def _layers(group: Group, model: str, needed: dict[Asked, list[Reading]]) -> Grid:
+    """One row a layer, one column a method; where nobody comes within the target, a note."""
+    notes = Notes()
+    sections: dict[str, list[tuple[Entry, ...]]] = defaultdict(list)
+    by_layer = {asked: _by_layer(readings) for asked, readings in needed.items()}
+    keys = dict.fromkeys(key for found in by_layer.values() for key in found)
+    nobody: dict[str, list[int]] = defaultdict(list)
+    for target, layer in keys:
+        middles = [found.get((target, layer)) for found in by_layer.values()]
+        known = [middle.value for middle in middles if middle and math.isfinite(middle.value)]
+        if not known:
+            nobody[target].append(layer)
+            continue
+        entries = (_median(m, best=m.value == min(known)) if m else NOTHING for m in middles)
+        sections[target].append((label_entry(str(layer)), *entries))
+    for target, layers in nobody.items():
+        beyond = next(iter(by_layer.values()))[target, layers[0]]
+        words = _for(target).replace("for", "For an error of") or "There"
+        notes.general.append(
+            f"{words} the median head of {len(layers)} of"
+            f" {len({layer for t, layer in keys if t == target})} layers needs"
+            f" {beyond.beyond or 'more features than were tried'}, whatever the method"
+            + (f": layers {ranges(layers)}." if target in sections else ".")
+        )
     return Grid(
-        title=title_of(group, f"features needed on {model}, median over the heads of a layer"),
-        header=(("method / layer",), *((str(layer),) for layer in shown)),
-        sections=sections,
-        notes=reasons.notes.all(),
+        title=title_of(group, f"features needed on {model}, median over the heads of each layer"),
+        header=(("layer",), *(tuple(broken(asked.label)) for asked in needed)),
+        sections=tuple(
+            Section(title=_for(target).replace("for", "for an error of"), rows=tuple(rows))
+            for target, rows in sections.items()
+        ),
+        notes=notes.all(),
     )
 
 
-def _by_layer(readings: Sequence[Reading], layers: Iterable[int]) -> list[Middle | None]:
-    found: dict[int, list[Reading]] = defaultdict(list)
-    for reading in readings:
-        found[int(reading.where.get("layer", 0))].append(reading)
-    return [middle_of(found[layer]) if found[layer] else None for layer in layers]
+def _by_layer(readings: Sequence[Reading]) -> dict[tuple[str, int], Middle]:
+    found: dict[tuple[str, int], list[Reading]] = defaultdict(list)
+    for target, mine in by_target(readings).items():
+        for reading in mine:
+            found[target, int(reading.where.get("layer", 0))].append(reading)
+    return {key: middle_of(heads) for key, heads in found.items()}

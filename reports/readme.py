@@ -2,7 +2,7 @@
 
 A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`; its records lie in
 `results/measured/NAME`. `NAME without cost` leaves the price out, where trials shared the machine;
-`NAME only crossovers` shows one part of cost trials: curves, crossovers, peers, proxy or absent.
+`NAME only crossovers` shows one part of cost trials or of probes, as `bench compare --part` does.
 A test compares the two.
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from reports.table import Part, render
+from results.record import Record
 from results.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,17 +27,26 @@ _TABLE = re.compile(
 
 def with_tables(text: str) -> str:
     """The text with every marked table rendered from its records."""
+    read: dict[str, tuple[Record, ...]] = {}
 
     def table(match: re.Match[str]) -> str:
-        folder = MEASURED / match["name"]
-        reading = Store(folder).read()
-        if reading.problems or not reading.records:
-            raise ValueError(f"{folder} holds no records, or files that are none.")
+        name = match["name"]
+        if name not in read:
+            read[name] = _records(MEASURED / name)
         cost, part = not match["priceless"], cast(Part | None, match["part"])
-        text = render(reading.records, "markdown", cost=cost, part=part)
-        return f"{match[1]}{text}\n<!-- end of table -->"
+        rendered = render(read[name], "markdown", cost=cost, part=part)
+        if not rendered:
+            raise ValueError(f"the records of {name!r} have nothing to show for {part!r}.")
+        return f"{match[1]}{rendered}\n<!-- end of table -->"
 
     return _TABLE.sub(table, text)
+
+
+def _records(folder: Path) -> tuple[Record, ...]:
+    reading = Store(folder).read()
+    if reading.problems or not reading.records:
+        raise ValueError(f"{folder} holds no records, or files that are none.")
+    return reading.records
 
 
 def main() -> int:

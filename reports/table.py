@@ -1,8 +1,8 @@
 """The comparison table of records, in every format: scores and their price, curves, probes."""
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final, Literal, get_args
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, Literal, cast, get_args
 
 from rich.console import Console, Group, RenderableType
 
@@ -25,7 +25,7 @@ from reports.frame import rows
 from reports.grid import Grid
 from reports.peers import peer_grids
 from reports.probes import gather_probes, is_probe
-from reports.probes_tables import probe_grids
+from reports.probes_tables import probe_grids, quantities_of
 from reports.probes_tidy import probe_values
 from reports.proxy_tables import proxy_grids
 from reports.tidy import Tidy, as_csv, as_json, published, tidy
@@ -33,17 +33,32 @@ from results.published import Table
 from results.record import Record
 
 Format = Literal["table", "markdown", "csv", "latex", "json"]
-Part = Literal["curves", "crossovers", "peers", "proxy", "absent"]
+CostPart = Literal["curves", "crossovers", "peers", "proxy", "absent"]
 """Of what cost trials measured."""
+ProbePart = Literal[
+    "agreement",
+    "moments",
+    "variance",
+    "slopes",
+    "proposals",
+    "equivalence",
+    "attention",
+    "bias",
+    "needed",
+    "layers",
+    "spectra",
+]
+"""Of what probes measured."""
+Part = Literal[CostPart, ProbePart]
 
-_GRIDS: Final[Mapping[Part, Callable[[Costs], list[Grid]]]] = {
+_GRIDS: Final[Mapping[CostPart, Callable[[Costs], list[Grid]]]] = {
     "curves": curve_grids,
     "crossovers": crossover_grids,
     "peers": peer_grids,
     "proxy": proxy_grids,
     "absent": absent_grids,
 }
-_VALUES: Final[Mapping[Part, Callable[[Costs], Iterator[Tidy]]]] = {
+_VALUES: Final[Mapping[CostPart, Callable[[Costs], Iterator[Tidy]]]] = {
     "curves": curve_values,
     "crossovers": crossover_values,
     "peers": peer_values,
@@ -63,9 +78,9 @@ def render(
 ) -> str:
     """The whole comparison as text. `width` concerns the terminal's table alone.
 
-    `cost=False` leaves out the price of scores and the records of cost trials; `part` leaves out
-    all but one part of the latter. csv and json are tidy: a number a row, base units; published
-    numbers are rows of their own.
+    `cost=False` leaves out the price of scores and the records of cost trials; `part` shows one
+    part of cost trials or of probes alone. csv and json are tidy: a number a row, base units;
+    published numbers are rows of their own.
     """
     if format in ("csv", "json"):
         values = _values(records, cost=cost, part=part, against=against)
@@ -99,7 +114,7 @@ def renderable(
 
 def has_part(records: Iterable[Record], part: Part) -> bool:
     """Whether the records have anything to show for it."""
-    return bool(_GRIDS[part](gather(records)))
+    return bool(_grids(records, cost=True, part=part, against=()))
 
 
 def _scored(records: Iterable[Record]) -> Iterator[Record]:
@@ -107,37 +122,48 @@ def _scored(records: Iterable[Record]) -> Iterator[Record]:
     return (record for record in records if not is_cost(record) and not is_probe(record))
 
 
-def _parts(part: Part | None, *, cost: bool) -> tuple[Part, ...]:
-    if part is not None:
-        if part not in get_args(Part):
-            raise ValueError(f"no part is called {part!r}; there are {', '.join(get_args(Part))}.")
-        return (part,)
-    return get_args(Part) if cost else ()
+def _behind(records: Sequence[Record], part: Part | None) -> Sequence[Record]:
+    """Those of the tasks that a part is made of: a model's heads are many points to gather."""
+    if part is None:
+        return records
+    tasks = {task for task, _ in quantities_of(part)}
+    return [record for record in records if record.identity.task in tasks]
+
+
+def _cost_parts(part: Part | None, *, cost: bool) -> tuple[CostPart, ...]:
+    if part is None:
+        return get_args(CostPart) if cost else ()
+    if part not in get_args(Part):
+        raise ValueError(f"no part is called {part!r}; there are {', '.join(get_args(Part))}.")
+    return (cast(CostPart, part),) if part in get_args(CostPart) else ()
 
 
 def _grids(
     records: Iterable[Record], *, cost: bool, part: Part | None, against: Iterable[Table]
 ) -> list[Grid]:
-    records, found = list(records), []
+    records, found, parts = list(records), [], _cost_parts(part, cost=cost)
     if part is None:
         comparison = compare(rows(_scored(records)))
         found += score_grids(comparison)
         found += cost_grids(comparison) if cost else []
         found += against_grids(comparison, tuple(against))
-        found += probe_grids(gather_probes(records))
+    if part not in get_args(CostPart):
+        found += probe_grids(gather_probes(_behind(records, part)), part)
     costs = gather(records)
-    return found + [grid for each in _parts(part, cost=cost) for grid in _GRIDS[each](costs)]
+    return found + [grid for each in parts for grid in _GRIDS[each](costs)]
 
 
 def _values(
     records: Iterable[Record], *, cost: bool, part: Part | None, against: Iterable[Table]
 ) -> Iterator[Tidy]:
-    records = list(records)
+    records, parts = list(records), _cost_parts(part, cost=cost)
     if part is None:
         comparison = compare(rows(_scored(records)))
         yield from tidy(comparison, cost=cost)
         yield from published([value for table in against for value in table.values()])
-        yield from probe_values(gather_probes(records))
+    if part not in get_args(CostPart):
+        only = None if part is None else quantities_of(part)
+        yield from probe_values(gather_probes(_behind(records, part)), only)
     costs = gather(records)
-    for each in _parts(part, cost=cost):
+    for each in parts:
         yield from _VALUES[each](costs)

@@ -1,12 +1,18 @@
-"""A folder of records, one JSON file a trial, written whole or not at all."""
+"""A folder of records, one JSON file a trial, written whole or not at all.
+
+A file packed with gzip, `.json.gz`, is read as well: probes of whole models are a megabyte of
+points, and a twentieth of it packed.
+"""
 
 import contextlib
 import gc
+import gzip
 import os
 import re
 import tempfile
 import time
 import uuid
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +27,7 @@ from results.record import SCHEMA, Identity, Record
 
 LEFTOVER_SECONDS: Final = 3600.0
 """A temporary file older than this belongs to no write that is still going on."""
+PACKED: Final = ".gz"
 _DIGEST = re.compile(r"--([0-9a-f]{16})(?![0-9a-f])")
 
 
@@ -135,7 +142,11 @@ class Store:
         if not self.folder.is_dir():
             return []
         names = os.listdir(self.folder)
-        return sorted(n for n in names if n.endswith(".json") and not n.startswith("."))
+        return sorted(
+            name
+            for name in names
+            if name.removesuffix(PACKED).endswith(".json") and not name.startswith(".")
+        )
 
     def _leftovers(self) -> Iterator[Problem]:
         if not self.folder.is_dir():
@@ -160,6 +171,10 @@ def _load(folder: Path, name: str, *, curves: bool = True) -> _Found | Problem:
     try:
         with open(os.path.join(folder, name), "rb") as file:
             content = file.read()
+        if name.endswith(PACKED):
+            content = gzip.decompress(content)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return Problem(file=name, reason="is not a whole gzip file")
     except OSError as error:
         return Problem(file=name, reason=f"cannot be read: {error.strerror or error}")
     try:

@@ -18,7 +18,24 @@ if TYPE_CHECKING:
 
 Several = Parameter(consume_multiple=True, negative=(), show_default=False)
 Format = Literal["table", "markdown", "csv", "latex", "json"]
-Part = Literal["curves", "crossovers", "peers", "proxy", "absent"]
+Part = Literal[
+    "curves",
+    "crossovers",
+    "peers",
+    "proxy",
+    "absent",
+    "agreement",
+    "moments",
+    "variance",
+    "slopes",
+    "proposals",
+    "equivalence",
+    "attention",
+    "bias",
+    "needed",
+    "layers",
+    "spectra",
+]
 PIPE_WIDTH = 120
 """Characters in a line of the table where the output is not a terminal."""
 
@@ -67,6 +84,8 @@ def compare_command(
 
         python -m bench compare --task cost --part crossovers
 
+        python -m bench compare --task probes/real-qk --part needed
+
         python -m bench compare --task probes --figures figures
 
     Parameters
@@ -80,9 +99,12 @@ def compare_command(
     cost:
         Also time, memory, parameters, operations and decoding state, and the cost trials.
     part:
-        Of the cost trials one part alone: curves against length, crossovers with the reference,
-        peers (implementations of the same mathematics), proxy (whether operations or bytes predict
-        time), or who is absent and why.
+        One part alone. Of cost trials: curves against length, crossovers with the reference, peers
+        (implementations of the same mathematics), proxy (whether operations or bytes predict time),
+        or who is absent and why. Of probes: agreement (of measured numbers with closed forms),
+        moments, variance, slopes, proposals (estimated from data), equivalence (of
+        representations), attention (errors of its output), bias; and of real queries and keys
+        needed (features), layers (the same by layer), spectra.
     figures:
         Also draw the figures of probes into this folder, each as SVG and as PNG; it is made where
         there is none, and figures of the same name are replaced. Needs the extra `figures`.
@@ -127,12 +149,13 @@ def _check_part(records: "list[Record]", part: Part, *, cost: bool, against: str
 
     if not cost or against:
         raise UsageError(
-            "--part shows cost trials alone: leave out --no-cost and --against, or --part."
+            "--part shows one part alone: leave out --no-cost and --against, or --part."
         )
     if not has_part(records, part):
         raise UsageError(
             f"these records have nothing to show for --part {part}. `python -m bench run --task"
-            " cost` measures cost curves; without --part all that there is is shown."
+            " cost` measures cost curves, --task probes what random features estimate; without"
+            " --part all that there is is shown."
         )
 
 

@@ -3,13 +3,15 @@
 import csv
 import io
 import json
+from typing import get_args
 
 import pytest
 
 from reports.probes import gather_probes, is_probe
 from reports.probes_bias import verdict_of
 from reports.probes_places import swept, thinned
-from reports.table import render
+from reports.probes_tables import quantities_of
+from reports.table import ProbePart, render
 from results.record import Record
 from tests.reports.test_curves import sections
 from tests.results.probes import (
@@ -29,10 +31,6 @@ FORMATS = ("table", "markdown", "latex", "csv", "json")
 
 def shown(*records: Record) -> str:
     return render(records, "markdown")
-
-
-def real(method: str, **needed: float) -> Record:
-    return fake_probe_record(features_needed(**needed), method, "probes/real-qk")
 
 
 def place(value: float | None, **where: object) -> Record:
@@ -129,14 +127,14 @@ def test_what_a_probe_brings_along_stands_once_beside_all_methods():
 
 
 def test_a_table_says_what_it_leaves_out_and_csv_has_it():
-    largest = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06)
+    largest = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08)
     points = [
         fake_point("excess", 1.5, proposal_samples=n, lambda_max=at, shrinkage=0.1)
         for at in largest
         for n in (64, 512)
     ]
     record = fake_probe_record(points)
-    assert "Shown: 4 of 6 values of lambda max" in shown(record).replace("\\", "")
+    assert "Shown: 5 of 8 values of lambda max" in shown(record).replace("\\", "")
     assert render([record], "csv").count("excess") == len(points)
 
 
@@ -193,25 +191,39 @@ def test_seeds_together_find_a_bias_that_one_alone_does_not():
     assert sections(shown(*records), "fake-features")[0][:2] == ["biased", "+7.0"]
 
 
-def test_features_needed_are_the_median_over_heads_and_more_than_tried_counts_as_most():
-    text = shown(real("costly"), real("cheap", factor=0.25))
-    costly, cheap = (sections(text, name) for name in ("costly", "cheap"))
-    # Heads need 64 * 2 ** (1.5 layer + 0.5 head); of 24 the two in the middle count.
-    assert costly[0] == ["1448", "4.00", "17 of 24"]
-    assert cheap[0] == ["**362** \\*", "1.00", "22 of 24"]
-    assert costly[1][-1] == "\\> 4096"
+def test_agreement_with_theory_is_counted_over_every_spectrum():
+    offs = (0.5, -2.0, 2.9, 4.0)
+    points = [
+        measured("second-moment", 3.0, off=off, estimator="known", lambda_max=0.01 * i)
+        for i, off in enumerate(offs)
+    ]
+    points.append(measured("tail-index", 1.0, off=9.0, estimator="known"))
+    told = render([fake_probe_record(points)], "markdown", part="agreement").replace("\\", "")
+    assert sections(told, "second moment")[0][:4] == ["4", "1", "0.011", "+4.0"]
+    assert "Of 4 numbers with a prediction 1 lie beyond 3 standard errors" in told
+    assert "It is the second moment of known, largest eigenvalue 0.03." in told
 
 
-def test_a_target_that_hardly_a_head_reaches_has_no_number():
-    text = shown(real("costly", factor=1000.0))
-    assert sections(text, "costly")[0][:2] == ["\\> 4096", "-"]
+def test_of_several_dimensions_a_table_shows_the_least_and_says_which():
+    points = [
+        measured("second-moment", 3.0, estimator="known", spectrum="flat", head_dim=dim)
+        for dim in (8, 64)
+    ]
+    told = render([fake_probe_record(points)], "markdown", part="moments")
+    assert "head dim 8" in told
+    assert "Shown: 1 of 2 values of head dim (8)" in told
 
 
-def test_layers_without_end_are_thinned_and_that_is_said():
-    points = features_needed(layers=30, heads=1)
-    text = shown(fake_probe_record(points, "a", "probes/real-qk"))
-    assert "Shown: 9 of 30 layers" in text
-    assert "| 29 |" in text
+@pytest.mark.parametrize("part", get_args(ProbePart))
+def test_every_part_of_probes_is_made_of_quantities_that_a_probe_measures(part):
+    assert quantities_of(part)
+
+
+def test_csv_of_a_part_holds_its_quantities_alone():
+    points = [fake_point("slope", -1.0), fake_point("excess", 1.5, proposal_samples=64)]
+    text = render([fake_probe_record(points)], "csv", part="slopes")
+    assert "slope" in text
+    assert "excess" not in text
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -263,7 +275,10 @@ def test_probes_and_scores_never_mix():
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_terminals_tables_fit_their_width(width):
-    records = [fake_probe_record(second_moments() + variances()), real("performer")]
+    records = [
+        fake_probe_record(second_moments() + variances()),
+        fake_probe_record(features_needed(), "performer", "probes/real-qk"),
+    ]
     records.append(fake_probe_record(bias_points(5.0), task="probes/bias"))
     text = render(records, "table", width=width)
     assert max(map(len, text.splitlines())) <= width

@@ -1,5 +1,6 @@
 """The laws of the store: whole or not at all, named and skipped, never deleted."""
 
+import gzip
 import json
 import os
 import re
@@ -236,3 +237,18 @@ def test_an_unknown_field_in_a_record_is_refused():
     document = json.loads(fake_record().model_dump_json()) | {"surprise": 1}
     with pytest.raises(ValueError, match="surprise"):
         Record.model_validate_json(json.dumps(document))
+
+
+def test_a_packed_record_is_read_like_any_other(store):
+    path = store.write(fake_record())
+    path.with_suffix(".json.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    assert store.read().records == (fake_record(),)
+    assert store.has(fake_record().identity)
+
+
+@pytest.mark.parametrize("damage", [b"no gzip", gzip.compress(b"{}" * 99)[:-4]])
+def test_a_damaged_packed_file_is_named_and_skipped(store, damage):
+    store.folder.mkdir(parents=True)
+    (store.folder / "a.json.gz").write_bytes(damage)
+    assert reasons(store) == {"a.json.gz": "is not a whole gzip file"}
