@@ -23,6 +23,23 @@ def test_learning_sigma_is_importance_sampling_without_weights(dim):
     assert all(abs(z_score(p)) < STRICT for p in means)
 
 
+def test_weights_have_moments_enough_for_their_standard_errors_to_hold():
+    seeds = range(40)
+    scores = torch.tensor(
+        [
+            [
+                z_score(point)
+                for point in learned_points(8, 4_000, torch.Generator().manual_seed(seed))
+                if point.quantity != "feature-difference"
+            ]
+            for seed in seeds
+        ]
+    )
+    # Of a mean over n seeds the spread is n^(-1/2), of a spread about (2 n)^(-1/2): four of each.
+    assert scores.mean(0).abs().max() < 4 / len(seeds) ** 0.5
+    assert scores.std(0).max() < 1 + 4 / (2 * len(seeds)) ** 0.5
+
+
 def test_the_learned_kernel_is_not_softmax():
     points = list(learned_points(7, 20_000, torch.Generator().manual_seed(0)))
     (own,) = [
