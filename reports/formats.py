@@ -53,7 +53,9 @@ class TerminalGrid:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Text(self.grid.title, style="bold")
         widths = _widths(self.grid)
-        for columns in _pages(widths, options.max_width):
+        if self.grid.words:
+            yield _rich_words(self.grid)
+        for columns in () if self.grid.words else _pages(widths, options.max_width):
             yield _rich_table(self.grid, {i: widths[i] for i in columns})
         for mark, text in self.grid.notes:
             yield Text(f"{f'[{mark}] ' if mark else ''}{text}", style="dim")
@@ -102,6 +104,17 @@ def _rich_table(grid: Grid, widths: Mapping[int, int]) -> Table:
     return table
 
 
+def _rich_words(grid: Grid) -> Table:
+    """All columns in one table: rich breaks their lines."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False, collapse_padding=True)
+    for head in grid.header:
+        table.add_column(Text(" ".join(head)), overflow="fold", vertical="top")
+    for row in (row for section in grid.sections for row in section.rows):
+        table.add_row(*map(_rich_label, row))
+        table.add_section()
+    return table
+
+
 def _rich_label(entry: Entry) -> Text:
     refs = "".join(f" [{ref}]" for ref in entry.refs)
     text = Text(entry.text).append(refs, style="dim")
@@ -118,10 +131,10 @@ def _rich_entry(entry: Entry) -> Text:
 
 def markdown_grid(grid: Grid) -> str:
     """A table as GitHub writes it, with its notes as a list."""
-    width = len(grid.header)
+    width, other = len(grid.header), ":---" if grid.words else "---:"
     heads = (" ".join(_md(line) for line in lines if line) for lines in grid.header)
     lines = [f"**{_md(grid.title)}**", "", _md_line(heads)]
-    lines.append("|" + "|".join([":---"] + ["---:"] * (width - 1)) + "|")
+    lines.append("|" + "|".join([":---"] + [other] * (width - 1)) + "|")
     for section in grid.sections:
         if section.title:
             lines.append(_md_line([f"*{_md(section.title)}*"] + [""] * (width - 1)))
@@ -153,11 +166,14 @@ def latex_grid(grid: Grid) -> str:
     """A table for booktabs, with its notes below it."""
     width = len(grid.header)
     height = max(len(lines) for lines in grid.header)
+    columns = (
+        rf"p{{{0.9 / width:.2f}\linewidth}}" * width if grid.words else "l" + "r" * (width - 1)
+    )
     lines = [
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{_tex(grid.title)}}}",
-        rf"\begin{{tabular}}{{l{'r' * (width - 1)}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
     ]
     for i in range(height):

@@ -43,6 +43,8 @@ class Grid:
     sections: tuple[Section, ...]
     notes: tuple[tuple[str, str], ...] = ()
     """Mark and text; an empty mark is a remark on the whole table."""
+    words: bool = False
+    """Columns hold sentences, not numbers: set from the left, and broken to fit the page."""
 
 
 @dataclass(slots=True)

@@ -74,7 +74,7 @@ def run_command(
     json_:
         Print the records of this run as JSON instead of a table.
     """
-    cache = cache or _user_cache()
+    cache = cache or user_cache()
     plan = plan_selection(selection, cache)
     store = Store(results)
     done = set() if rerun else done_in(store, plan)
@@ -91,13 +91,13 @@ def run_command(
     )
     try:
         store.check_writable()
-        stopped = not _run_all(todo, store, job)
+        stopped = not run_all(todo, store, job)
     except StoreError as error:
         raise UsageError(str(error)) from error
     return _conclude(plan, todo, store, stopped=stopped, as_json=json_)
 
 
-def _run_all(todo: list[Trial], store: Store, job: Job) -> bool:
+def run_all(todo: list[Trial], store: Store, job: Job) -> bool:
     """Whether every trial was run; False when the user stopped it."""
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -181,6 +181,7 @@ def _outdated(plan: Plan, todo: list[Trial], records: list[Record]) -> list[str]
     ]
 
 
-def _user_cache() -> Path:
+def user_cache() -> Path:
+    """The folder for what trials generate, where none is named."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "attention-bench"

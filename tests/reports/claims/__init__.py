@@ -1,0 +1,1 @@
+"""Verdicts on claims, from records that are made up."""
