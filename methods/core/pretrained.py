@@ -84,7 +84,8 @@ def swap_attention(
     `Swap.exact`. A layer cannot be swapped that sees only a window shorter than the sequence or
     caps its scores. max_time: the longest sequence in tokens, by default what the model was made
     for. calibration: batches of token numbers `[batch, time]`, read one at a time through the model
-    as it was, for methods that set themselves from queries and keys.
+    as it was, for methods that set themselves from queries and keys. Dropout of attention weights
+    is left out, whatever the method: most have no weights.
 
     Raises UnsupportedError, which names layer and reason, and leaves the model as it was.
     """
@@ -131,15 +132,23 @@ def recurrent_cache(model: torch.nn.Module) -> Any:
     Swapped layers keep their method's state in it, of a size that does not grow with time; layers
     left exact keep their keys. Raises UnsupportedError where a method cannot go step by step.
     """
-    from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+    from transformers.cache_utils import (
+        Cache,
+        DynamicCache,
+        DynamicLayer,
+        DynamicSlidingWindowLayer,
+    )
 
     _require_swapped(model)
     layers = DynamicCache(config=model.config.get_text_config(decoder=True)).layers
     for name, module, attention in _swapped(model):
         capabilities.require_stepwise(attention.method)
         number = module.__dict__[LAYER].number
-        if number >= len(layers) or not isinstance(layers[number], DynamicLayer):
-            raise UnsupportedError(f"{name} keeps no keys of its own, which a state could replace.")
+        keeps = type(layers[number]) if number < len(layers) else None
+        if keeps not in (DynamicLayer, DynamicSlidingWindowLayer):
+            raise UnsupportedError(
+                f"{name} keeps something else than keys of its own, which a state cannot replace."
+            )
         layers[number] = layer_class()(module)
     return Cache(layers=layers)
 

@@ -74,7 +74,7 @@ def attend(
 ) -> tuple[Float[Tensor, "b t h v"], Any]:
     """The method of this layer, or the model's own attention where the layer was left exact.
 
-    Attention dropout has no counterpart where no weights exist, and is left out of every method.
+    Dropout of attention weights is left out of every method: most have no weights.
     """
     layer = _layer(module)
     attention = getattr(module, ATTENTION, None)
@@ -249,9 +249,9 @@ def _go_on(
 ) -> Outputs:
     fresh, continuation.fresh = continuation.fresh, None
     if fresh is not key:
-        raise RuntimeError(
-            "The cache was given other keys than the attention, as after an error in between."
-            " Make a new recurrent_cache."
+        raise UnsupportedError(
+            "The cache of a layer was given other keys than its attention: the model changes them,"
+            " or an error came in between. Use the default cache, or make a new one."
         )
     padding = None if mask is None else ~mask[:, -key.shape[2] :]
     if padding is not None and not padding.any():

@@ -17,6 +17,9 @@ SURVEY = "attention-bench-survey"
 SEEN = "bench_seen"
 """Where the watcher leaves its notes, on each attention module."""
 
+CHUNKED = "chunked_attention"
+"""What transformers calls a layer that sees no further back than a chunk's beginning."""
+
 HARMLESS = frozenset({"position_ids", "cache_position", "position_embeddings"})
 """Tensors that reach an attention function and do not change its scores."""
 
@@ -65,6 +68,8 @@ def survey(model: torch.nn.Module) -> dict[int, Place]:
         if seen is None:
             continue
         place = Place(name=name, module=module, **seen)
+        if _kind(module) == CHUNKED:
+            raise UnsupportedError(f"{name} attends in chunks, whose mask the swap does not know.")
         if place.number in places:
             raise UnsupportedError(
                 f"{place.name} has the number {place.number}, as {places[place.number].name} has:"

@@ -1,8 +1,12 @@
 """Tiny models of the package transformers with random weights, one for each shape of attention."""
 
+import importlib
 from typing import Any
 
 import torch
+
+from methods.api import Method
+from methods.core.pretrained import Swap, swap_attention
 
 VOCABULARY = 97
 LENGTH = 24
@@ -93,3 +97,19 @@ def logits(model: Any, ids: torch.Tensor, mask: torch.Tensor | None = None) -> t
     """Of a whole sequence, without gradient."""
     with torch.no_grad():
         return model(ids, attention_mask=mask, use_cache=False).logits
+
+
+def named(name: str) -> Method:
+    """The method of this module."""
+    return importlib.import_module(f"methods.{name}").METHOD
+
+
+PERFORMER, SOFTMAX, DARKFORMER = map(named, ("performer", "softmax", "darkformer"))
+
+
+def swapped(kind: str, method: Method = PERFORMER, **how: Any) -> tuple[Any, Swap]:
+    """Of sequences up to `LENGTH`. Few features are far from softmax, and quick."""
+    if method in (PERFORMER, DARKFORMER):
+        how = {"num_features": 32} | how
+    model = tiny(kind)
+    return model, swap_attention(model, method, max_time=LENGTH, **how)
