@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench.cli.compare import PIPE_WIDTH
 from bench.cli.plan import done_in, show_plan
-from bench.cli.run import FAILED, run_all, user_cache
+from bench.cli.run import FAILED, outdated, run_all, user_cache
 from bench.cli.selection import Selection, plan_selection
 from bench.compatibility import Problem
 from bench.errors import UsageError, nearest
@@ -113,7 +113,7 @@ def reproduce_command(
         raise UsageError(str(error)) from error
     judgements = [_judged(claim, preset, trials[claim.name], store) for claim in claims]
     _show(found, judgements, format)
-    return _conclude(plan, store, judgements, stopped=stopped)
+    return _conclude(plan, todo, store, preset, stopped=stopped)
 
 
 def _paper(name: str) -> Paper:
@@ -194,8 +194,11 @@ def _show(paper: Paper, judgements: Sequence[Judgement], format: Format) -> None
         sys.stdout.write(render(paper, judgements, format))
 
 
-def _conclude(plan: Plan, store: Store, judgements: Sequence[Judgement], *, stopped: bool) -> int:
+def _conclude(plan: Plan, todo: list[Trial], store: Store, preset: str, *, stopped: bool) -> int:
+    """The exit code. What is said here goes to stderr: stdout has the table alone."""
     found = store.find_all(trial.identity for trial in plan.trials)
+    for line in outdated(plan, todo, list(found.values())):
+        print(line.replace("--rerun", "`python -m bench run --rerun`"), file=sys.stderr)
     if stopped:
         print(
             f"Stopped. {len(found)} of {len(plan.trials)} trials are on record in {store.folder};"
@@ -203,7 +206,7 @@ def _conclude(plan: Plan, store: Store, judgements: Sequence[Judgement], *, stop
             file=sys.stderr,
         )
         return 130
-    if judgements and judgements[0].preset == "quick":
+    if preset == "quick":
         print(
             "Preset quick is of a tiny model and few tokens: its verdicts are of these trials."
             " --preset small has a real model.",

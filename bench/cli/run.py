@@ -149,7 +149,7 @@ def _remark(plan: Plan, todo: list[Trial], records: list[Record], store: Store) 
     old = len(plan.trials) - len(todo)
     if old:
         print(f"{old} of {len(plan.trials)} trials were on record; --rerun replaces them.")
-    for line in _outdated(plan, todo, records):
+    for line in outdated(plan, todo, records):
         print(line)
     if plan.trials and plan.trials[0].preset.name == "quick":
         betters = {CostPreset: "kernel goes further", ProbePreset: "small draws more"}
@@ -158,7 +158,7 @@ def _remark(plan: Plan, todo: list[Trial], records: list[Record], store: Store) 
     print(f"{len(records)} records are in {store.folder}. `python -m bench compare` shows all.")
 
 
-def _outdated(plan: Plan, todo: list[Trial], records: list[Record]) -> list[str]:
+def outdated(plan: Plan, todo: list[Trial], records: list[Record]) -> list[str]:
     """A line for each method and task whose source has changed since a record that stands."""
     fresh = {t.identity.digest() for t in todo}
     stands = {r.identity.digest(): r for r in records if r.status not in CHEAP}

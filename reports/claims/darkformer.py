@@ -1,8 +1,8 @@
 """What DARKFormer's paper claims, and what is run here to see whether it is so.
 
-Rules stand beside the functions that follow them; they were written before any of these trials was
-run. DARKFormer starts at M = I, as everywhere by default, so that it begins as a Performer does.
-Statements are ours, of the paper's abstract, theorems and public summaries.
+Rules stand beside the functions that follow them, and were fixed before the numbers that they judge
+were looked at. DARKFormer starts at M = I, as everywhere by default, so that it begins as a
+Performer does. Statements are ours, of the paper's abstract, theorems and public summaries.
 """
 
 from typing import Final
