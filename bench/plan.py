@@ -136,8 +136,7 @@ def make_plan(request: Request, surroundings: Surroundings) -> Plan:
 def _task_trials(
     request: Request, surroundings: Surroundings, task: "Entry[AnyTask]", preset: AnyPreset
 ) -> Iterator[Trial]:
-    preset, applied = apply_settings(preset, request.settings)
-    _check(task.value, preset)
+    preset, applied = _applied(request, task.value, preset)
     dtype = request.dtype or default_dtype(preset)
     source, source_problem = _source(task.value, preset, request.source, surroundings)
     methods = _methods(request, task.value)
@@ -182,7 +181,11 @@ def _methods(request: Request, task: "AnyTask") -> list[ChosenMethod]:
     return [m for m in request.methods if trained or not m.is_control]
 
 
-def _check(task: "AnyTask", preset: AnyPreset) -> None:
+def _applied(
+    request: Request, task: "AnyTask", preset: AnyPreset
+) -> tuple[AnyPreset, dict[str, Scalar]]:
+    """The preset with the settings, checked, and those settings."""
+    preset, applied = apply_settings(preset, request.settings)
     try:
         if isinstance(task, ProbeTask):
             assert isinstance(preset, ProbePreset), "a task's presets are of its kind"
@@ -192,6 +195,7 @@ def _check(task: "AnyTask", preset: AnyPreset) -> None:
             check_protocol(task, preset)
     except ValueError as error:
         raise UsageError(f"{task.name}, preset {preset.name!r}: {error}") from error
+    return preset, applied
 
 
 def head_dim(preset: AnyPreset) -> int | None:

@@ -66,8 +66,7 @@ def _sized(
     checkpoint_activations: bool = False,
 ) -> LanguagePreset:
     batch, length = 512, 1_024
-    width = decoder.d_model
-    parameters = decoder.num_layers * (4 * width**2 + 2 * width * decoder.mlp_dim) / 1e6
+    parameters = 12 * decoder.num_layers * decoder.d_model**2 / 1e6
     billions = steps * batch * length / 1e9
     return LanguagePreset(
         name=name,

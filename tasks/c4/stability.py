@@ -1,5 +1,7 @@
 """Stability: how training goes over a grid of learning rates, its spikes and divergences."""
 
+from dataclasses import replace
+
 from tasks.api import Training
 from tasks.c4.protocols import GEMMA_NOTE, GEMMA_TEXT, TRAINING
 from tasks.c4.sources import SOURCES
@@ -34,7 +36,7 @@ GEMMA = LanguagePreset(
     name="darkformer-gemma-2b",
     note=f"{GEMMA_NOTE} So is the grid of learning rates.",
     source="hub",
-    text=GEMMA_TEXT,
+    text=replace(GEMMA_TEXT, train_blocks=12_800),
     training=Training(steps=200, batch_size=64, learning_rate=1e-4, warmup_steps=20, **TRAINING),
     regime=Regime(
         micro_batch=2, checkpoint_activations=True, learning_rates="3e-5,1e-4,3e-4,1e-3,3e-3"

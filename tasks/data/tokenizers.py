@@ -121,8 +121,8 @@ def glassllm_tokenizer(found: Any) -> Tokenizer:
 
 
 def as_tokenizer(name: str, found: Any) -> Tokenizer:
-    """One of transformers. What was added to its vocabulary, such as marks of a picture, no text
-    becomes, and has no row in some models."""
+    """One of transformers. Text never becomes one of its special tokens, not even where it spells
+    one out; some, such as marks of a picture, have no row in their model."""
     vocabulary = found.get_vocab()
     added = found.get_added_vocab()
     empty = found.encode("")
@@ -130,7 +130,9 @@ def as_tokenizer(name: str, found: Any) -> Tokenizer:
     largest = max(i for token, i in vocabulary.items() if token not in added or i == separator)
     return Tokenizer(
         name=name,
-        encode=lambda text: found.encode(text, add_special_tokens=False, verbose=False),
+        encode=lambda text: found.encode(
+            text, add_special_tokens=False, split_special_tokens=True, verbose=False
+        ),
         decode=lambda tokens: found.decode(tokens),
         separator=separator,
         start=empty[0] if empty[:1] == [found.bos_token_id] else None,
