@@ -112,7 +112,7 @@ def _what(comparison: Comparison, columns: Sequence[Column]) -> str:
 def _entry(cell: Cell, facts: Facts, usual: tuple[int, ...], notes: Notes) -> Entry:
     if not cell.rows:
         return Entry(text=NOT_RUN, emphasis="faint")
-    refs = tuple(notes.number(text) for text in _failures(cell))
+    refs = tuple(notes.number(text) for text in failures(cell))
     if cell.interval is None:
         statuses = Counter(row.status for row in cell.failed)
         text = statuses.most_common(1)[0][0] if statuses else "completed, no metric"
@@ -135,7 +135,8 @@ def _entry(cell: Cell, facts: Facts, usual: tuple[int, ...], notes: Notes) -> En
     )
 
 
-def _failures(cell: Cell) -> list[str]:
+def failures(cell: Cell) -> list[str]:
+    """How seeds ended that did not complete, and why, each reason once."""
     seeds: dict[tuple[str, str], list[int]] = {}
     for row in cell.failed:
         reason = row.reason or "no reason was recorded"

@@ -94,7 +94,7 @@ def by_machine(rows: Sequence[Row]) -> dict[tuple[str, int], list[Row]]:
     return dict(groups)
 
 
-def cost_grids(comparison: Comparison) -> list[Grid]:
+def cost_grids(comparison: Comparison, prices: Sequence[Price] = PRICES) -> list[Grid]:
     """For each group of columns, one grid a machine."""
     grids = []
     for columns in comparison.blocks():
@@ -105,11 +105,17 @@ def cost_grids(comparison: Comparison) -> list[Grid]:
             for row in comparison.cell(contender, column).completed
         ]
         for machine, threads in sorted(by_machine(everything)):
-            grids.append(_grid(comparison, columns, machine, threads))
+            grids.append(_grid(comparison, columns, machine, threads, prices))
     return grids
 
 
-def _grid(comparison: Comparison, columns: Sequence[Column], machine: str, threads: int) -> Grid:
+def _grid(
+    comparison: Comparison,
+    columns: Sequence[Column],
+    machine: str,
+    threads: int,
+    prices: Sequence[Price],
+) -> Grid:
     notes = Notes()
     kernels: dict[str, set[str]] = defaultdict(set)
     sections = []
@@ -118,9 +124,9 @@ def _grid(comparison: Comparison, columns: Sequence[Column], machine: str, threa
         for contender in comparison.contenders:
             cell = comparison.cell(contender, column)
             mine = by_machine(cell.rows).get((machine, threads), [])
-            values = [price_of(price, mine) for price in PRICES]
+            values = [price_of(price, mine) for price in prices]
             if mine:
-                entries = [_entry(p, v) for p, v in zip(PRICES, values, strict=True)]
+                entries = [_entry(p, v) for p, v in zip(prices, values, strict=True)]
                 rows.append((labels(contender), *entries))
             for row in mine:
                 kernels[row.kernels or "unknown"].add(contender.label)
@@ -134,7 +140,7 @@ def _grid(comparison: Comparison, columns: Sequence[Column], machine: str, threa
     ]
     ran = (f"{kernel} ({', '.join(sorted(who))})" for kernel, who in sorted(kernels.items()))
     notes.general.append(f"Kernels that ran: {'; '.join(ran)}.")
-    header = (("method",), *(price.head for price in PRICES))
+    header = (("method",), *(price.head for price in prices))
     title = f"{block_title('Cost', columns)}, {plain(machine)}"
     return Grid(title=title, header=header, sections=tuple(sections), notes=notes.all())
 

@@ -8,10 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from reports.columns import Column
 from reports.figures_axes import DARK, GREY, LIGHT
+from reports.figures_language import language_sketches
 from reports.figures_panels import Specification
 from reports.figures_probes import Sketch, sketches
-from reports.probes import Group, gather_probes
+from reports.grid import ranges
+from reports.language import Group as Trained
+from reports.language import gather_language
+from reports.png import compressed
+from reports.probes import Group, Setting, gather_probes
 from reports.probes_entries import changed, options_text
 from results.record import Record
 
@@ -66,11 +72,16 @@ def missing_packages() -> str:
 
 def figures(records: Iterable[Record]) -> list[Figure]:
     """Every figure that these records have data for, in the order of their tasks."""
+    records = list(records)
     found: dict[str, Figure] = {}
     for group in gather_probes(records).groups:
         for sketch in sketches(group):
-            name = _name(group, sketch, found)
-            found[name] = Figure(name=name, specification=_whole(group, sketch))
+            name = _name(group.setting, sketch, found)
+            found[name] = _figure(name, sketch, _source(group, sketch))
+    for trained in gather_language(records).groups:
+        for sketch in language_sketches(trained):
+            name = _name(trained.column, sketch, found)
+            found[name] = _figure(name, sketch, _language_source(trained, sketch))
     return [*found.values()]
 
 
@@ -85,22 +96,21 @@ def write_figures(found: Sequence[Figure], folder: Path) -> list[Path]:
         svg = vl_convert.vegalite_to_svg(figure.specification, allowed_base_urls=[])
         vector, raster = folder / f"{figure.name}.svg", folder / f"{figure.name}.png"
         vector.write_text(svg, encoding="utf-8")
-        raster.write_bytes(vl_convert.svg_to_png(svg, scale=SCALE))
+        raster.write_bytes(compressed(vl_convert.svg_to_png(svg, scale=SCALE)))
         written += [vector, raster]
     return written
 
 
-def _name(group: Group, sketch: Sketch, taken: Collection[str]) -> str:
+def _name(where: Setting | Column, sketch: Sketch, taken: Collection[str]) -> str:
     """`probes-variance-quick-second-moment`; a number tells settings of one name apart."""
-    setting = group.setting
-    words = [setting.task.replace("/", "-"), setting.preset, sketch.name]
-    words += [setting.dtype] if setting.dtype != "float32" else []
+    words = [where.task.replace("/", "-"), where.preset, sketch.name]
+    words += [where.dtype] if where.dtype != "float32" else []
     name = "-".join(words)
     numbered = (f"{name}-{number}" for number in itertools.count(2))
     return name if name not in taken else next(each for each in numbered if each not in taken)
 
 
-def _whole(group: Group, sketch: Sketch) -> Specification:
+def _figure(name: str, sketch: Sketch, source: str) -> Figure:
     """The panels under a title, with how to read them and where they come from."""
     import altair as alt
 
@@ -108,7 +118,7 @@ def _whole(group: Group, sketch: Sketch) -> Specification:
     width = max(columns * sketch.panel_width, 620)
     letters = int(width / LINE)
     subtitle = textwrap.wrap(sketch.how_to_read, letters)
-    subtitle += _source(group, sketch, letters)
+    subtitle += _wrapped(source, letters)
     title = {
         "text": textwrap.wrap(sketch.title, int(width / 8.6)),
         "subtitle": subtitle,
@@ -120,7 +130,7 @@ def _whole(group: Group, sketch: Sketch) -> Specification:
         "offset": 12,
         "subtitlePadding": 6,
     }
-    return {
+    specification = {
         "$schema": alt.SCHEMA_URL,
         "title": title,
         "concat": sketch.panels,
@@ -131,9 +141,10 @@ def _whole(group: Group, sketch: Sketch) -> Specification:
         "background": "white",
         "config": CONFIG,
     }
+    return Figure(name=name, specification=specification)
 
 
-def _source(group: Group, sketch: Sketch, letters: int) -> list[str]:
+def _source(group: Group, sketch: Sketch) -> str:
     """Task, preset, commit and the methods with all their options."""
     setting = group.setting
     seeds = sorted({seed for reading in group.readings for seed in reading.seeds})
@@ -145,13 +156,37 @@ def _source(group: Group, sketch: Sketch, letters: int) -> list[str]:
         *(f"{name} {text[:SHORT]}" for name, text in setting.measured_on),
         f"commit {', '.join(group.commits)}",
     ]
+    return f"{', '.join(parts)}. {_methods(sketch)}"
+
+
+def _language_source(group: Trained, sketch: Sketch) -> str:
+    """The same of a language task."""
+    column = group.column
+    rows = [row for entrant in group.entrants for row in entrant.cell.rows]
+    commits = dict.fromkeys((row.commit or "no commit")[:9] for row in rows)
+    changed_settings = options_text(column.settings)
+    parts = [
+        f"Source: {column.task} version {column.task_version}, preset {column.preset}",
+        *([f"changed {changed_settings}"] if changed_settings else []),
+        f"{column.dtype} on {column.device}",
+        f"seeds {ranges([row.seed for row in rows])}",
+        f"data {column.digest[:SHORT]}",
+        f"commit {', '.join(commits)}",
+    ]
+    return f"{', '.join(parts)}. {_methods(sketch)}"
+
+
+def _methods(sketch: Sketch) -> str:
+    """With all their options."""
     methods = dict.fromkeys((c.method, c.options) for c in sketch.contenders)
     named = [
         f"{method} ({options_text(options)})" if options != "{}" else method
         for method, options in methods
     ]
-    who = f"Methods: {'; '.join(named)}." if named else "Estimators of the probe, of no method."
-    text = f"{', '.join(parts)}. {who}"
+    return f"Methods: {'; '.join(named)}." if named else "Estimators of the probe, of no method."
+
+
+def _wrapped(text: str, letters: int) -> list[str]:
     lines = textwrap.wrap(text, letters)
     if len(lines) > MOST_SOURCE_LINES:
         lines = [*lines[: MOST_SOURCE_LINES - 1], lines[MOST_SOURCE_LINES - 1][:-4] + " ..."]

@@ -40,6 +40,8 @@ class Axes:
     log_y: bool = True
     ticks: tuple[float, ...] = ()
     """Of the horizontal axis; empty: where they fall."""
+    formats: tuple[str, str] = ("~g", "~g")
+    """Of the numbers at linear axes, the horizontal first, in d3's notation."""
     poles: tuple[tuple[float, str], ...] = ()
     """Where a variance becomes infinite, marked on the horizontal axis."""
     levels: tuple[tuple[float, str], ...] = ()
@@ -96,9 +98,10 @@ def axis(axes: Axes, side: str, ends: tuple[float, float]) -> Any:
     import altair as alt
 
     log = axes.log_x if side == "x" else axes.log_y
-    given: dict[str, Any] = {"format": "~g", "tickCount": 5}
+    form = axes.formats[0 if side == "x" else 1]
+    given: dict[str, Any] = {"format": form, "tickCount": 5}
     if side == "x" and axes.ticks:
-        given = {"format": "~g", "values": [*axes.ticks]}
+        given = {"format": form, "values": [*axes.ticks]}
     elif log:
         given = {"labelExpr": _NUMBER, "values": ticks_of(ends)}
     return alt.Axis(grid=side != "x", labelOverlap="greedy", **given)

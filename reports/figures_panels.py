@@ -54,14 +54,16 @@ def layer(rows: Sequence[dict[str, Any]], mark: Any, **channels: Any) -> Specifi
     return {name: drawn[name] for name in ("mark", "encoding")} | {"data": {"values": [*rows]}}
 
 
-def _x(frame: Frame) -> Any:
+def along_x(frame: Frame) -> Any:
+    """The horizontal channel of rows with `x`."""
     import altair as alt
 
     axes, ends = frame.axes, frame.x_ends
     return alt.X("x:Q", title=axes.x, scale=scale(ends, log=axes.log_x), axis=axis(axes, "x", ends))
 
 
-def _y(frame: Frame, field: str = "value") -> Any:
+def along_y(frame: Frame, field: str = "value") -> Any:
+    """The vertical channel of rows with this field."""
     import altair as alt
 
     axes, ends = frame.axes, frame.y_ends
@@ -69,7 +71,8 @@ def _y(frame: Frame, field: str = "value") -> Any:
     return alt.Y(f"{field}:Q", title=axes.y, scale=of, axis=axis(axes, "y", ends))
 
 
-def _legend(frame: Frame) -> Any:
+def legend(frame: Frame) -> Any:
+    """Above the panels, in as many columns as the names leave room for."""
     import altair as alt
 
     longest = max(map(len, frame.series), default=0)
@@ -82,7 +85,7 @@ def _colour(frame: Frame) -> Any:
 
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(frame.series))]
     of = alt.Scale(domain=[*frame.series], range=colours)
-    return alt.Color("series:N", scale=of, legend=_legend(frame))
+    return alt.Color("series:N", scale=of, legend=legend(frame))
 
 
 def _shape(frame: Frame) -> Any:
@@ -90,10 +93,10 @@ def _shape(frame: Frame) -> Any:
 
     shapes = [SHAPES[i % len(SHAPES)] for i in range(len(frame.series))]
     of = alt.Scale(domain=[*frame.series], range=shapes)
-    return alt.Shape("series:N", scale=of, legend=_legend(frame))
+    return alt.Shape("series:N", scale=of, legend=legend(frame))
 
 
-def _falling(frame: Frame, first: float, last: float) -> list[float]:
+def falling(frame: Frame, first: float, last: float) -> list[float]:
     """A size for each series, the later the smaller."""
     steps = max(1, len(frame.series) - 1)
     return [first + (last - first) * i / steps for i in range(len(frame.series))]
@@ -112,14 +115,14 @@ def _marks(frame: Frame) -> list[Specification]:
 
     layers = []
     if frame.poles:
-        layers.append(layer(frame.poles, _dashed(), x=_x(frame)))
+        layers.append(layer(frame.poles, _dashed(), x=along_x(frame)))
         text = alt.Chart().mark_text(fontSize=10, color=GREY, dx=4, align="left", dy=9)
-        layers.append(layer(frame.poles, text, x=_x(frame), y=alt.value(0), text="name:N"))
+        layers.append(layer(frame.poles, text, x=along_x(frame), y=alt.value(0), text="name:N"))
     if frame.levels:
-        layers.append(layer(frame.levels, _dashed(), y=_y(frame)))
+        layers.append(layer(frame.levels, _dashed(), y=along_y(frame)))
         text = alt.Chart().mark_text(fontSize=10, color=GREY, dy=-6, align="right")
         right = alt.value(WIDTH - 3)
-        layers.append(layer(frame.levels, text, y=_y(frame), x=right, text="name:N"))
+        layers.append(layer(frame.levels, text, y=along_y(frame), x=right, text="name:N"))
     return layers
 
 
@@ -136,10 +139,10 @@ def _theory(spots: Sequence[Spot], frame: Frame) -> list[Specification]:
     foretold = {spot.series for spot in spots if spot.predicted is not None}
     lines = [_row(s, s.predicted) for s in spots if s.predicted is not None]
     loose = [_row(s, s.value) for s in spots if s.value is not None and s.series not in foretold]
-    channels = {"x": _x(frame), "y": _y(frame), "color": _colour(frame)}
+    channels = {"x": along_x(frame), "y": along_y(frame), "color": _colour(frame)}
     layers = []
     if lines:
-        widths = alt.Scale(domain=[*frame.series], range=_falling(frame, 2.6, 1.4))
+        widths = alt.Scale(domain=[*frame.series], range=falling(frame, 2.6, 1.4))
         thick = alt.StrokeWidth("series:N", scale=widths, legend=None)
         mark = alt.Chart().mark_line(clip=True)
         layers.append(layer(lines, mark, strokeWidth=thick, **channels))
@@ -152,8 +155,8 @@ def _theory(spots: Sequence[Spot], frame: Frame) -> list[Specification]:
 def _measured(spots: Sequence[Spot], frame: Frame) -> list[Specification]:
     import altair as alt
 
-    common = {"x": _x(frame), "color": _colour(frame)}
-    sizes = alt.Scale(domain=[*frame.series], range=_falling(frame, 56, 34))
+    common = {"x": along_x(frame), "color": _colour(frame)}
+    sizes = alt.Scale(domain=[*frame.series], range=falling(frame, 56, 34))
     size = alt.Size("series:N", scale=sizes, legend=None)
     bars, points = [], []
     # A panel without any value still has a layer, for its axes.
@@ -164,11 +167,13 @@ def _measured(spots: Sequence[Spot], frame: Frame) -> list[Specification]:
         aside = _aside(frame, spots, series)
         bar = alt.Chart().mark_rule(strokeWidth=1.6, clip=True, xOffset=aside)
         if spans:
-            bars.append(layer(spans, bar, y=_y(frame, "low"), y2="high:Q", **common))
+            bars.append(layer(spans, bar, y=along_y(frame, "low"), y2="high:Q", **common))
         point = alt.Chart().mark_point(
             filled=True, opacity=1, stroke="white", strokeWidth=0.7, clip=True, xOffset=aside
         )
-        points.append(layer(rows, point, y=_y(frame), shape=_shape(frame), size=size, **common))
+        points.append(
+            layer(rows, point, y=along_y(frame), shape=_shape(frame), size=size, **common)
+        )
     return [*bars, *points]
 
 

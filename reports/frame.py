@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from results.language import LanguageResult
 from results.record import Cost, DataCard, Identity, Measured, Record, Scalar
 from results.statistics import Score
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 class Row:
     """One record, flat. Base units; None or an empty string where the record says nothing."""
 
+    trial: str
+    """The digest of its identity."""
     method: str
     options: str
     """Canonical JSON, as are `settings` and `protocol`."""
@@ -40,6 +43,8 @@ class Row:
     successes: int | None
     trials: int | None
     outcomes: str
+    blocks: tuple[float, ...]
+    """The metric in each block of a text: intervals and tests are taken over these."""
     title: str
     """What the data were."""
     stand_in: bool
@@ -80,6 +85,7 @@ class Row:
             trials=self.trials,
             test_set=self.digest,
             outcomes=self.outcomes,
+            blocks=self.blocks,
         )
 
 
@@ -103,6 +109,7 @@ def _row(record: Record) -> Row:
         status=record.status,
         reason=record.reason,
         outcomes=record.training.outcomes if record.training else "",
+        blocks=_blocks(record.language),
         protocol=_canonical(record.settings_resolved),
         machine=record.machine.name,
         threads=record.machine.threads,
@@ -113,12 +120,13 @@ def _row(record: Record) -> Row:
         **_identity_values(record.identity),
         **_metric_values(record.metrics[0] if record.metrics else None),
         **_data_values(record.data),
-        **_cost_values(record.cost or Cost()),
+        **_cost_values(record.cost or Cost(), record.language),
     )
 
 
 def _identity_values(identity: Identity) -> dict[str, Any]:
     return {
+        "trial": identity.digest(),
         "method": identity.method,
         "options": _canonical(identity.method_options),
         "task": identity.task,
@@ -156,14 +164,22 @@ def _data_values(data: DataCard | None) -> dict[str, Any]:
     }
 
 
-def _cost_values(cost: Cost) -> dict[str, Any]:
+def _blocks(language: LanguageResult | None) -> tuple[float, ...]:
+    if language is None or language.after is None:
+        return ()
+    return tuple(hits / language.predictions_per_block for hits in language.after.block_hits)
+
+
+def _cost_values(cost: Cost, language: LanguageResult | None) -> dict[str, Any]:
     low, median, high = _quartiles(cost.step_seconds)
     tokens = cost.tokens_per_step
+    told = language.tokens_per_second if language else None
+    speed = tokens / median if tokens and median else None
     return {
         "step_seconds": median,
         "step_seconds_low": low,
         "step_seconds_high": high,
-        "tokens_per_second": tokens / median if tokens and median else None,
+        "tokens_per_second": speed if told is None else told,
         "peak_memory_bytes": cost.peak_memory_bytes,
         "parameters": cost.parameters,
         "non_embedding_parameters": cost.non_embedding_parameters,

@@ -23,6 +23,8 @@ from reports.curves import Costs, gather, is_cost
 from reports.formats import TerminalGrid, latex_grid, markdown_grid
 from reports.frame import rows
 from reports.grid import Grid
+from reports.language import gather_language, language_tasks
+from reports.language_parts import LanguagePart, language_grids, language_values
 from reports.peers import peer_grids
 from reports.probes import gather_probes, is_probe
 from reports.probes_tables import probe_grids, quantities_of
@@ -49,7 +51,7 @@ ProbePart = Literal[
     "spectra",
 ]
 """Of what probes measured."""
-Part = Literal[CostPart, ProbePart]
+Part = Literal[CostPart, ProbePart, LanguagePart]
 
 _GRIDS: Final[Mapping[CostPart, Callable[[Costs], list[Grid]]]] = {
     "curves": curve_grids,
@@ -117,9 +119,18 @@ def has_part(records: Iterable[Record], part: Part) -> bool:
     return bool(_grids(records, cost=True, part=part, against=()))
 
 
-def _scored(records: Iterable[Record]) -> Iterator[Record]:
+def _scored(records: Sequence[Record]) -> Iterator[Record]:
     """Those that tables of scores show."""
-    return (record for record in records if not is_cost(record) and not is_probe(record))
+    told = language_tasks(records)
+    return (
+        record
+        for record in records
+        if not is_cost(record) and not is_probe(record) and record.identity.task not in told
+    )
+
+
+def _language_part(part: Part) -> LanguagePart | None:
+    return cast(LanguagePart, part) if part in get_args(LanguagePart) else None
 
 
 def _behind(records: Sequence[Record], part: Part | None) -> Sequence[Record]:
@@ -142,11 +153,14 @@ def _grids(
     records: Iterable[Record], *, cost: bool, part: Part | None, against: Iterable[Table]
 ) -> list[Grid]:
     records, found, parts = list(records), [], _cost_parts(part, cost=cost)
+    if part is not None and (only := _language_part(part)):
+        return language_grids(gather_language(records), only, cost=cost)
     if part is None:
         comparison = compare(rows(_scored(records)))
         found += score_grids(comparison)
         found += cost_grids(comparison) if cost else []
         found += against_grids(comparison, tuple(against))
+        found += language_grids(gather_language(records), cost=cost)
     if part not in get_args(CostPart):
         found += probe_grids(gather_probes(_behind(records, part)), part)
     costs = gather(records)
@@ -157,10 +171,14 @@ def _values(
     records: Iterable[Record], *, cost: bool, part: Part | None, against: Iterable[Table]
 ) -> Iterator[Tidy]:
     records, parts = list(records), _cost_parts(part, cost=cost)
+    if part is not None and (told := _language_part(part)):
+        yield from language_values(gather_language(records), told, cost=cost)
+        return
     if part is None:
         comparison = compare(rows(_scored(records)))
         yield from tidy(comparison, cost=cost)
         yield from published([value for table in against for value in table.values()])
+        yield from language_values(gather_language(records), cost=cost)
     if part not in get_args(CostPart):
         only = None if part is None else quantities_of(part)
         yield from probe_values(gather_probes(_behind(records, part)), only)

@@ -72,11 +72,11 @@ def tidy(comparison: Comparison, *, cost: bool = True) -> Iterator[Tidy]:
     for column, facts in comparison.columns.items():
         for contender in comparison.contenders:
             cell = comparison.cell(contender, column)
-            yield _score(column, facts, contender, cell)
+            yield score_value(column, facts, contender, cell)
             if cost:
-                yield from _prices(column, facts, contender, cell)
+                yield from price_values(column, facts, contender, cell)
         if facts.majority is not None:
-            yield _majority(column, facts, facts.majority)
+            yield majority_value(column, facts, facts.majority)
 
 
 def published(values: Sequence[Published]) -> Iterator[Tidy]:
@@ -127,7 +127,8 @@ def _finite(values: dict[str, object]) -> dict[str, object]:
     }
 
 
-def _make(column: Column, facts: Facts, **rest: object) -> Tidy:
+def of_column(column: Column, facts: Facts, **rest: object) -> Tidy:
+    """A row of this column; `rest` is what the column does not say."""
     return Tidy(
         task=column.task,
         task_version=column.task_version,
@@ -144,10 +145,11 @@ def _make(column: Column, facts: Facts, **rest: object) -> Tidy:
     )
 
 
-def _score(column: Column, facts: Facts, contender: Contender, cell: Cell) -> Tidy:
+def score_value(column: Column, facts: Facts, contender: Contender, cell: Cell) -> Tidy:
+    """The metric over all seeds, or why there is none."""
     interval = cell.interval
     known = interval is not None and interval.known
-    return _make(
+    return of_column(
         column,
         facts,
         method=contender.method,
@@ -167,13 +169,14 @@ def _score(column: Column, facts: Facts, contender: Contender, cell: Cell) -> Ti
     )
 
 
-def _prices(column: Column, facts: Facts, contender: Contender, cell: Cell) -> Iterator[Tidy]:
+def price_values(column: Column, facts: Facts, contender: Contender, cell: Cell) -> Iterator[Tidy]:
+    """What it cost, machine by machine."""
     for (machine, threads), rows in by_machine(cell.rows).items():
         for price in PRICES:
             value = price_of(price, rows)
             if value is not None:
                 low, high = _quartiles(rows) if price.quantity == "step_seconds" else (None, None)
-                yield _make(
+                yield of_column(
                     column,
                     facts,
                     method=contender.method,
@@ -198,8 +201,9 @@ def _quartiles(rows: Sequence[Row]) -> tuple[float | None, float | None]:
     return (min(lows), max(highs)) if lows and highs else (None, None)
 
 
-def _majority(column: Column, facts: Facts, interval: Interval) -> Tidy:
-    return _make(
+def majority_value(column: Column, facts: Facts, interval: Interval) -> Tidy:
+    """The floor that needs no method."""
+    return of_column(
         column,
         facts,
         method=MAJORITY,

@@ -11,13 +11,15 @@ import base64
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
+
+from results.blocks import Term, joined, mean_part, paired_blocks, parts_of, student
 
 LEVEL: Final = 0.95
 
@@ -51,6 +53,8 @@ class Score:
     """Digest of the test data: only equal ones are compared example by example."""
     outcomes: str = ""
     """Base64 of one bit per test example."""
+    blocks: tuple[float, ...] = ()
+    """The value in each block of a text: what is drawn independently then is the block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +91,8 @@ def over_seeds(scores: Sequence[Score], level: float = LEVEL) -> Interval:
     method of variance estimates recovery: their distances from the mean add in quadrature, each
     side by itself (Zou and Donner 2008, Statistics in Medicine 27:1693). Since var(b) is at most
     mu(1-mu), this errs on the wide side. One seed: the test set's part alone, and the interval
-    speaks of that trained model. No counts: the seeds' part alone.
+    speaks of that trained model. No counts: the seeds' part alone. Blocks: Student's interval
+    over them instead of Wilson's.
     """
     if not scores:
         raise ValueError("a mean over seeds needs at least one score.")
@@ -95,19 +100,18 @@ def over_seeds(scores: Sequence[Score], level: float = LEVEL) -> Interval:
     mean = float(values.mean())
     if not math.isfinite(mean):
         return Interval(mean=mean, low=mean, high=mean, known=False)
-    trials = _trials(scores)
-    below = above = 0.0
-    if trials is not None:
+    trials, terms = _trials(scores), paired_blocks(scores)
+    parts = parts_of(terms) if terms else mean_part(values)
+    reaches = [student(freedom, level) * math.sqrt(variance) for variance, freedom in parts]
+    below = above = math.hypot(*reaches)
+    counted = trials is not None and not terms
+    if trials is not None and counted:
         noise = _wilson(min(max(mean, 0.0), 1.0), trials, level)
-        below, above = mean - noise.low, noise.high - mean
-    if len(scores) > 1:
-        t = float(special.stdtrit(len(scores) - 1, 0.5 + level / 2))
-        reach = t * float(values.std(ddof=1)) / math.sqrt(len(scores))
-        below, above = math.hypot(below, reach), math.hypot(above, reach)
+        below, above = math.hypot(below, mean - noise.low), math.hypot(above, noise.high - mean)
     low, high = mean - below, mean + above
     if trials is not None:
         low, high = max(0.0, low), min(1.0, high)
-    return Interval(mean=mean, low=low, high=high, known=trials is not None or len(scores) > 1)
+    return Interval(mean=mean, low=low, high=high, known=bool(parts) or counted)
 
 
 def mean_of(intervals: Sequence[Interval]) -> Interval:
@@ -123,15 +127,32 @@ def mean_of(intervals: Sequence[Interval]) -> Interval:
 def difference(a: Sequence[Score], b: Sequence[Score], level: float = LEVEL) -> Difference:
     """How far `a` lies above `b`, with the sharpest test that the stored numbers allow.
 
-    Outcomes per example of the same seeds on the same test set: paired tests. Otherwise the groups
-    count as independent, which is conservative when they share a test set.
+    Outcomes per example of the same seeds on the same test set, or values of the same blocks of a
+    text: paired tests. Otherwise the groups count as independent, which is conservative when they
+    share a test set.
     """
+    terms = paired_blocks(a, b)
+    if terms:
+        return _paired_blocks(a, b, terms, level)
     pairs = _paired_outcomes(a, b)
     if len(pairs) == 1:
         return _mcnemar(pairs[0], level)
     if pairs:
         return _paired_seeds(np.stack(pairs), level)
     return _independent(a, b, level)
+
+
+def _paired_blocks(
+    a: Sequence[Score], b: Sequence[Score], terms: Sequence[Term], level: float
+) -> Difference:
+    """Student's test over blocks, which takes seeds in too where there are several."""
+    first, second = terms
+    gap = float(np.mean([s.value for s in a]) - np.mean([s.value for s in b]))
+    parts = parts_of([first, replace(second, weight=-1.0)])
+    if not parts:
+        unknown = Interval(mean=gap, low=gap, high=gap, known=False)
+        return Difference(interval=unknown, p_value=1.0, test="none: one seed and one block")
+    return _tested(gap, parts, level, "paired over blocks" + " and seeds" * (len(parts) > 1))
 
 
 def _mcnemar(gain: NDArray[np.int8], level: float) -> Difference:
@@ -189,12 +210,10 @@ def _variances(scores: Sequence[Score]) -> list[tuple[float, float]]:
 def _tested(
     gap: float, parts: Sequence[tuple[float, float]], level: float, name: str
 ) -> Difference:
-    variance = sum(part for part, _ in parts)
+    variance, freedom = joined(parts)
     if variance == 0.0:
         same = Interval(mean=gap, low=gap, high=gap)
         return Difference(interval=same, p_value=1.0 if gap == 0.0 else 0.0, test=name)
-    spread = sum(part**2 / freedom for part, freedom in parts)
-    freedom = variance**2 / spread if spread > 0.0 else math.inf
     error = math.sqrt(variance)
     p_value = 2 * _student_cdf(-abs(gap) / error, freedom)
     return Difference(interval=_around(gap, error, freedom, level), p_value=p_value, test=name)
@@ -205,9 +224,8 @@ def _student_cdf(t: float, freedom: float) -> float:
 
 
 def _around(mean: float, error: float, freedom: float, level: float) -> Interval:
-    quantile = 0.5 + level / 2
-    t = special.ndtri(quantile) if math.isinf(freedom) else special.stdtrit(freedom, quantile)
-    return Interval(mean=mean, low=mean - float(t) * error, high=mean + float(t) * error)
+    reach = student(freedom, level) * error
+    return Interval(mean=mean, low=mean - reach, high=mean + reach)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

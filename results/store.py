@@ -101,7 +101,8 @@ class Store:
     def read(self, *, curves: bool = True) -> Reading:
         """Every record, and a problem for every file that is none.
 
-        `curves=False` drops loss curves and evaluations, which are most of a record's memory.
+        `curves=False` drops loss curves and evaluations, which are most of a record's memory; those
+        of language tasks stay, since tables show them.
         """
         problems = list(self._leftovers())
         found: list[_Found] = []
@@ -257,7 +258,7 @@ def _rank(found: _Found) -> tuple[datetime, bool]:
 
 
 def _without_curves(record: Record) -> Record:
-    if record.training is None:
+    if record.training is None or record.language is not None:
         return record
     training = record.training.model_copy(update={"curve": [], "evaluations": []})
     return record.model_copy(update={"training": training})

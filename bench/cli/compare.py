@@ -35,7 +35,13 @@ Part = Literal[
     "needed",
     "layers",
     "spectra",
+    "finetuning",
+    "pretraining",
+    "recovery",
+    "stability",
 ]
+LANGUAGE = ("finetuning", "pretraining", "recovery", "stability")
+"""Parts that have a price of their own."""
 PIPE_WIDTH = 120
 """Characters in a line of the table where the output is not a terminal."""
 
@@ -69,8 +75,8 @@ def compare_command(
 
     Scores of two data sources, presets or number formats never share a column, nor do times of two
     machines a table. Cost trials show time, memory and the machine's limit against length; probes
-    show what was measured beside what theory says. Files in the folder that are no sound records
-    are named on stderr and left alone.
+    show what was measured beside what theory says; language tasks show what training recovers.
+    Files in the folder that are no sound records are named on stderr and left alone.
 
     Examples:
 
@@ -85,6 +91,8 @@ def compare_command(
         python -m bench compare --task cost --part crossovers
 
         python -m bench compare --task probes/real-qk --part needed
+
+        python -m bench compare --task c4 --part finetuning --format markdown
 
         python -m bench compare --task probes --figures figures
 
@@ -104,10 +112,13 @@ def compare_command(
         or who is absent and why. Of probes: agreement (of measured numbers with closed forms),
         moments, variance, slopes, proposals (estimated from data), equivalence (of
         representations), attention (errors of its output), bias; and of real queries and keys
-        needed (features), layers (the same by layer), spectra.
+        needed (features), layers (the same by layer), spectra. Of language tasks: finetuning,
+        pretraining, recovery (accuracy and loss against tokens trained), stability (against the
+        learning rate).
     figures:
-        Also draw the figures of probes into this folder, each as SVG and as PNG; it is made where
-        there is none, and figures of the same name are replaced. Needs the extra `figures`.
+        Also draw the figures of probes and language tasks into this folder, each as SVG and as
+        PNG; it is made where there is none, and figures of the same name are replaced. Needs the
+        extra `figures`.
     """
     from results.published import published_tables
 
@@ -131,8 +142,9 @@ def _draw(records: "list[Record]", folder: Path) -> list[Path]:
     found = figures(records)
     if not found:
         raise UsageError(
-            "these records have nothing to draw: figures are made of probes. `python -m bench run"
-            " --task probes` measures them; without --figures all that there is is shown."
+            "these records have nothing to draw: figures are made of probes and language tasks."
+            " `python -m bench run --task probes` measures the former, --task c4 the latter;"
+            " without --figures all that there is is shown."
         )
     try:
         return write_figures(found, folder)
@@ -147,15 +159,16 @@ def _check_part(records: "list[Record]", part: Part, *, cost: bool, against: str
     """Raises UsageError where nothing could be shown."""
     from reports.table import has_part
 
-    if not cost or against:
+    if against or not (cost or part in LANGUAGE):
         raise UsageError(
-            "--part shows one part alone: leave out --no-cost and --against, or --part."
+            "--part shows one part alone: leave out --against, and --no-cost but for parts of"
+            " language tasks, or --part."
         )
     if not has_part(records, part):
         raise UsageError(
             f"these records have nothing to show for --part {part}. `python -m bench run --task"
-            " cost` measures cost curves, --task probes what random features estimate; without"
-            " --part all that there is is shown."
+            " cost` measures cost curves, --task probes what random features estimate, --task c4"
+            " language models; without --part all that there is is shown."
         )
 
 
