@@ -130,8 +130,13 @@ class _Trial:
             return done
         start = {name: x.clone() for name, x in self._model.state_dict().items()}
         for number, rate in enumerate(rates[len(done) :], start=len(done)):
-            self._here.report(Progress(f"rate {rate:g}, {number + 1} of {len(rates)}"))
-            run = Run(rate=rate, steps=steps, recovery=False)
+            run = Run(
+                rate=rate,
+                steps=steps,
+                recovery=False,
+                earlier=number * steps,
+                later=(len(rates) - 1 - number) * steps + (0 if stability else plan.steps),
+            )
             resumes = saved is not None and len(saved["done"]) == number
             if resumes and saved is not None:
                 run = Run(**saved["run"])
@@ -151,7 +156,8 @@ class _Trial:
         self._result["card"]["learning rate"] = f"{rate:g}" + (
             f", best on validation of {len(searched)} tried" if searched else ", not searched for"
         )
-        run = Run(rate=rate, steps=plan.steps)
+        earlier = sum(one.steps for one in searched)
+        run = Run(rate=rate, steps=plan.steps, earlier=earlier)
         resumes = saved is not None and len(saved["done"]) == len(searched)
         if resumes and saved is not None:
             run = Run(**saved["run"])

@@ -31,6 +31,9 @@ class Run:
     steps: int
     recovery: bool = True
     """Whether validation data are read along the way, and not only at the end."""
+    earlier: int = 0
+    """Steps of the runs before it, and `later` of those after it: progress is told of them all."""
+    later: int = 0
     losses: list[float] = field(default_factory=list)
     evaluations: list[tuple[int, float, float]] = field(default_factory=list)
     """Step, loss and accuracy on validation data."""
@@ -84,7 +87,9 @@ def train_run(
         run.losses.append(loss if loss <= here.bound else math.inf)
         clock.stop()
         run.seconds = timed + clock.seconds()
-        here.report(Progress("train", step, run.steps, loss))
+        here.report(
+            Progress("train", run.earlier + step, run.earlier + run.steps + run.later, loss)
+        )
         if run.diverged_at:
             return
         if step == run.steps or (run.recovery and step % _between(here.plan, run) == 0):
