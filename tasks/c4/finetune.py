@@ -29,7 +29,7 @@ SMALL = LanguagePreset(
     training=Training(
         steps=100, batch_size=8, learning_rate=3e-4, warmup_steps=10, evaluate_every=25, **TRAINING
     ),
-    regime=Regime(micro_batch=4),
+    regime=Regime(micro_batch=8),
     dtype="bfloat16",
 )
 GEMMA = LanguagePreset(
