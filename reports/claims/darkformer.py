@@ -23,9 +23,9 @@ SEEDS: Final = (0, 1, 2)
 GPU: Final = "a model of 2 thousand million parameters is read or trained"
 
 SOFTMAX, LFK = Arm(method="softmax"), Arm(method="lfk")
-DARKFORMER = Arm(method="darkformer", options={"initial": "identity"})
+DARKFORMER = Arm(method="darkformer", options={"initial": "identity"}, label="DARKFormer")
 WHITENED = Arm(method="darkformer", options={"initial": "whitening"})
-PERFORMER = Arm(method="performer", options={"proposal": "isotropic"})
+PERFORMER = Arm(method="performer", options={"proposal": "isotropic"}, label="Performer")
 PROPOSED = Arm(method="performer", options={"proposal": "optimal"})
 FLOORS = (Arm(method="random"), Arm(method="constant"))
 TIERS = ((SOFTMAX,), (DARKFORMER,), (PERFORMER, LFK), FLOORS)

@@ -26,8 +26,12 @@ class Arm:
 
     method: str
     options: Mapping[str, Scalar] = field(default_factory=dict)
+    label: str = ""
+    """What a reader calls it; empty: the method and these options."""
 
     def __str__(self) -> str:
+        if self.label:
+            return self.label
         words = ",".join(f"{name}={value}" for name, value in self.options.items())
         return f"{self.method}:{words}" if words else self.method
 

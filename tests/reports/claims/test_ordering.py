@@ -38,7 +38,7 @@ def test_an_order_in_which_every_pair_holds_is_reproduced():
     found = judge_order(trained())
     assert found.verdict == "reproduced"
     assert found.note == "7 of 7 pairs hold."
-    assert str(found.effects[0]).startswith("darkformer:initial=identity - performer:")
+    assert str(found.effects[0]).startswith("DARKFormer - Performer +4.")
     assert found.effects[0].interval.mean == pytest.approx(4.0, abs=0.2)
     assert len(found.effects) == 2
 
@@ -46,7 +46,7 @@ def test_an_order_in_which_every_pair_holds_is_reproduced():
 def test_a_reversed_pair_speaks_against_the_order():
     found = judge_order(trained(performer=0.36))
     assert found.verdict == "not reproduced"
-    assert "not so: darkformer:initial=identity > performer:proposal=isotropic" in found.note
+    assert "not so: DARKFormer > Performer" in found.note
 
 
 def test_a_pair_without_a_difference_worth_the_name_speaks_against_the_order():
@@ -81,7 +81,7 @@ def test_a_method_that_diverged_leaves_its_pairs_undecided():
     records = [r for r in trained() if (r.identity.method, r.identity.seed) != ("performer", 1)]
     found = judge_order([*records, failed_record(one, status="diverged", reason="It did.")])
     assert found.verdict == "inconclusive"
-    assert "undecided: darkformer:initial=identity > performer" in found.note
+    assert "undecided: DARKFormer > Performer" in found.note
 
 
 def test_methods_of_one_seed_are_compared_over_the_seeds_that_both_have():

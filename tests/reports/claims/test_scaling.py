@@ -53,4 +53,4 @@ def test_cells_that_were_not_measured_are_left_out():
     record = cost("darkformer", 1.0)
     curve = record.curve.model_copy(update={"cells": [*record.curve.cells, failed_cell(8192)]})
     found = judge([record.model_copy(update={"curve": curve}), cost("softmax", 2.0)])
-    assert "Up to 2048 tokens of darkformer" in found.note
+    assert "Up to 2048 tokens of DARKFormer" in found.note

@@ -36,7 +36,7 @@ def stability(method: str, num: int, *, rates: tuple[float, ...] = RATES) -> lis
 def test_counts_decide_over_seeds_and_rates(ours, theirs, verdict):
     found = judge(stability("darkformer", ours) + stability("performer", theirs))
     assert found.verdict == verdict
-    assert f"{15 * ours} events of darkformer" in found.note
+    assert f"{15 * ours} events of DARKFormer" in found.note
     assert "15 pairs of runs" in found.note
 
 
