@@ -26,6 +26,8 @@ SCALE: Final = 2.0
 """Pixels of a PNG for one of its SVG: fit for print at the usual width."""
 FONT: Final = "Liberation Sans, Arial, Helvetica, DejaVu Sans, sans-serif"
 CONFIG: Final = {
+    # Every mark's numbers in words would be a third of the file, and an image's are not read out.
+    "aria": False,
     "font": FONT,
     "view": {"stroke": LIGHT},
     "axis": {
@@ -163,13 +165,13 @@ def _language_source(group: Trained, sketch: Sketch) -> str:
     """The same of a language task."""
     column = group.column
     rows = [row for entrant in group.entrants for row in entrant.cell.rows]
+    seeds = {row.seed for row in rows}
     commits = dict.fromkeys((row.commit or "no commit")[:9] for row in rows)
-    changed_settings = options_text(column.settings)
     parts = [
         f"Source: {column.task} version {column.task_version}, preset {column.preset}",
-        *([f"changed {changed_settings}"] if changed_settings else []),
+        *([f"changed {options_text(column.settings)}"] if column.settings != "{}" else []),
         f"{column.dtype} on {column.device}",
-        f"seeds {ranges([row.seed for row in rows])}",
+        f"seed{'s' * (len(seeds) > 1)} {ranges([*seeds])}",
         f"data {column.digest[:SHORT]}",
         f"commit {', '.join(commits)}",
     ]

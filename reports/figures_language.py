@@ -25,6 +25,7 @@ from reports.figures_recovery import (
     of_role,
     recovery_sketch,
     shown_of,
+    unbroken,
 )
 from reports.language import Entrant, Group, tokens_per_step
 from reports.language_notes import parity, rule_of
@@ -139,7 +140,7 @@ def _stability(group: Group) -> Sketch | None:
     return Sketch(
         name="stability",
         title=f"Loss after training at several learning rates: {about(group)}",
-        how_to_read=f"{' '.join(said)} {parity(group)}",
+        how_to_read=f"{' '.join(said)} {unbroken(parity(group))}",
         panels=[panel("", spots, _rate_frame(shown, spots))],
         columns=1,
         panel_width=2 * WIDTH,

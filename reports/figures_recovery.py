@@ -1,6 +1,7 @@
 """The figure of recovery: validation accuracy and loss against the tokens trained on."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -12,7 +13,6 @@ from reports.figures_panels import (
     Specification,
     along_x,
     along_y,
-    falling,
     layer,
     legend,
     panel_title,
@@ -51,7 +51,7 @@ def recovery_sketch(group: Group) -> Sketch | None:
     return Sketch(
         name="recovery",
         title=f"Recovery on validation text: {about(group)}",
-        how_to_read=f"{how} {said} {parity(group)}",
+        how_to_read=f"{how} {said} {unbroken(parity(group))}",
         panels=panels,
         columns=2,
         panel_width=WIDTH + 90,
@@ -136,9 +136,10 @@ def _method_layers(rows: Rows, frame: Frame) -> list[Specification]:
     }
     shape = alt.Shape("series:N", scale=shapes, legend=legend(frame))
     bars = [row for row in rows if row["high"] > row["low"]]
-    # The best is drawn first and thickest, so that whoever is as good does not hide it.
-    widths = alt.Scale(domain=[*frame.series], range=falling(frame, 3.2, 1.2))
-    sizes = alt.Scale(domain=[*frame.series], range=falling(frame, 64, 34))
+    # The best is drawn first and thickest, so that whoever is as good does not hide it. Between
+    # the two ends Vega-Lite finds the others.
+    widths = alt.Scale(domain=[*frame.series], range=[3.2, 1.2])
+    sizes = alt.Scale(domain=[*frame.series], range=[64, 34])
     width = alt.StrokeWidth("series:N", scale=widths, legend=None)
     size = alt.Size("series:N", scale=sizes, legend=None)
     line = alt.Chart().mark_line(clip=True)
@@ -173,7 +174,13 @@ def name_of(contender: Contender) -> str:
     return contender.label.replace('"', "")
 
 
+def unbroken(text: str) -> str:
+    """No line ends within a number."""
+    return re.sub(r"(?<=\d) (?=\d{3}\b)", "\u00a0", text)
+
+
 def about(group: Group) -> str:
     """The task and its text, for a title."""
     facts = group.facts
-    return f"{group.column.task}, {facts.title}{' (a stand-in)' * facts.stand_in}"
+    unnamed = facts.stand_in and "stand-in" not in facts.title
+    return f"{group.column.task}, {facts.title}{' (a stand-in)' * unnamed}"

@@ -38,7 +38,9 @@ def rate_text(rate: float) -> str:
 def text_note(group: Group) -> str:
     """What the text is, and how much of it was tested."""
     # The number of test examples of a data card is that of blocks here, which is said better.
-    note = column_note(group.column, replace(group.facts, num_test=None))
+    unnamed = group.facts.stand_in and "stand-in" not in group.facts.title
+    facts = replace(group.facts, num_test=None, stand_in=unnamed)
+    note = column_note(group.column, facts)
     sizes = {
         (len(outcome.block_hits), language.predictions_per_block)
         for entrant in group.entrants
@@ -57,7 +59,7 @@ def parity(group: Group) -> str:
     parts.append(_optimiser(settings))
     if "schedule" in settings:
         warmup = settings.get("warmup_steps")
-        after = f" after {warmup} steps of warm-up" if warmup else ""
+        after = f" after a warm-up of {warmup}" if warmup else ""
         parts.append(f"{settings['schedule']} schedule{after}")
     parts.append(rate_choice(group))
     said = ", ".join(part.strip() for part in parts if part.strip())

@@ -233,7 +233,7 @@ def _explain(table: _Table) -> None:
     notes.general += [_gap_note(group), *card_notes(group.entrants), *exact_notes(group.entrants)]
     several = any(len(entrant.completed) > 1 for entrant in group.entrants)
     notes.general.append(
-        "Parameters trained, and among them or beside them those that the method brought along."
+        "Own parameters: those that the method brought along."
         + " Spikes are those of all seeds together." * several
     )
 

@@ -117,7 +117,7 @@ def test_methods_beyond_what_can_be_told_apart_are_in_the_table_and_that_is_said
 
 def test_a_figure_says_its_protocol_and_where_it_comes_from():
     words = title(recovery(*finetuned((0, 1))))
-    for piece in ("204 800 tokens", "c4/finetune version 1", "seeds 0-1", "commit 000000000"):
+    for piece in ("204\u00a0800 tokens", "c4/finetune version 1", "seeds 0-1", "commit 000000000"):
         assert piece in words
 
 

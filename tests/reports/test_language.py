@@ -109,7 +109,7 @@ def test_the_protocol_stands_with_the_result():
         "204 800 tokens (100 steps of 8 blocks)",
         "all parameters trained",
         "Adam with betas 0.9 and 0.95",
-        "cosine schedule after 10 steps of warm-up",
+        "cosine schedule after a warm-up of 10",
         "learning rate 3e-4, the preset's, searched for no method",
         "Tested on 64 blocks of 255 predictions.",
         "spikes: a step whose loss is made up.",
