@@ -41,7 +41,8 @@ def first_blocks(
 ) -> Blocks:
     """As many as the part needs, from the documents in their order; the rest is not read.
 
-    Raises SourceUnavailableError, with the numbers and `advice`, where there are too few tokens.
+    Raises SourceUnavailableError with the numbers where there are too few tokens, and with `advice`
+    where there are too few for a block.
     """
     num_blocks = int(getattr(request, f"{part}_blocks"))
     body = _body(request)
@@ -98,7 +99,7 @@ def _too_short(
 ) -> SourceUnavailableError:
     body = _body(request)
     if num_tokens >= body:
-        advice = advice or f"`--set {part}_blocks={num_tokens // body}` fits."
+        advice = f"`--set {part}_blocks={num_tokens // body}` fits."
     return SourceUnavailableError(
         f"{where} has {num_tokens} tokens for {part}, fewer than the {num_blocks * body} of"
         f" {num_blocks} blocks of {request.length}. {advice}".strip()

@@ -102,6 +102,12 @@ def refusals(name: str, what: str) -> Iterator[None]:
                 " that code, then add `--set remote_code=true`."
             ) from error
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        if isinstance(error, OSError) and not Path(name).expanduser().is_dir():
+            raise SourceUnavailableError(
+                f"the {what} {name!r} cannot be fetched: {first}. Connect to the network (where"
+                " there is a licence, accept it on the hub and `hf auth login`), or give the path"
+                " of a folder as transformers saves it."
+            ) from error
         raise SourceUnavailableError(
             f"{name!r} is no {what} that transformers can load here: {first}."
         ) from error

@@ -118,12 +118,30 @@ def test_a_tokenizer_that_is_not_the_model_s_own_is_refused(tmp_path):
         load_model(str(tmp_path), None)
 
 
-@pytest.mark.parametrize("load", [lambda name: load_model(name, None), load_tokenizer])
+LOADERS = [lambda name: load_model(name, None), load_tokenizer]
+
+
+@pytest.mark.parametrize("load", LOADERS)
 def test_a_folder_that_does_not_exist_is_named(tmp_path, load):
     with pytest.raises(SourceUnavailableError, match=r"there is no folder '\./nowhere' with"):
         load("./nowhere")
     assert why_model_is_missing(str(tmp_path)) is None
     assert why_model_is_missing("someone/model") is None
+
+
+@pytest.mark.parametrize("load", LOADERS)
+def test_a_hub_that_does_not_answer_is_one_sentence_with_what_to_do(monkeypatch, load):
+    def fail(*given, **options):
+        raise OSError("We couldn't connect to the hub.\nMany more lines.")
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", fail)
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", fail)
+    with pytest.raises(SourceUnavailableError) as caught:
+        load("someone/model")
+    said = str(caught.value)
+    assert "'someone/model' cannot be fetched: We couldn't connect to the hub. Connect to" in said
+    assert "give the path of a folder" in said
+    assert "\n" not in said
 
 
 def test_a_folder_without_a_tokenizer_is_one_sentence(tmp_path):
