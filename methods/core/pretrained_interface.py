@@ -182,7 +182,7 @@ def padding_mask(
     allow_is_causal_skip: bool = True,
     config: Any = None,
     **rest: Any,
-) -> PaddingMask | None:
+) -> Bool[Tensor, "b s"] | None:
     """Which keys are no padding, or None for all; never a tensor of time x time.
 
     Raises UnsupportedError for what is more than causality, padding and a window.

@@ -86,6 +86,16 @@ def test_softmax_swapped_in_generates_what_the_model_does(glass, pretrained):
     assert torch.equal(generated(glass, ids, mask), before)
 
 
+@pytest.mark.parametrize("kind", ["gemma2", "gemma3"])
+def test_layers_left_exact_generate_beyond_their_windows_with_padding(kind):
+    model, ids = tiny(kind), text(batch=2, length=LENGTH)
+    mask = torch.ones_like(ids)
+    mask[0, :18] = 0
+    before = generated(model, ids, mask)
+    swap_attention(model, SOFTMAX, max_time=64)
+    assert torch.equal(generated(model, ids, mask), before)
+
+
 def forward(model, ids: Tensor, cache, mask: Tensor | None = None) -> Tensor:
     with torch.no_grad():
         return model(ids, past_key_values=cache, attention_mask=mask, use_cache=True).logits
