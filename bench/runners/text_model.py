@@ -70,7 +70,7 @@ def _pretrained(method: Method, source: TextSource, asked: Asked) -> Built:
         **asked.options,
     )
     if asked.preset.regime.checkpoint_activations:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
     model.train()
     return Built(
         model=Pretrained(model),

@@ -51,8 +51,6 @@ def gemma(tmp_path):
     return folder
 
 
-# The newer name is not there in every version of the package.
-@pytest.mark.filterwarnings("ignore:.*gradient_checkpointing_enable.*:FutureWarning")
 def test_darkformer_replaces_gemma_s_attention_and_learns(gemma, tmp_path):
     lines = [json.dumps({"text": document * 4}) for document in DOCUMENTS]
     (tmp_path / "text.jsonl").write_text("\n".join(lines))
