@@ -10,8 +10,8 @@ HEIGHT: Final = 220
 """Of a panel, in pixels."""
 DARK, GREY, LIGHT = "#222222", "#666666", "#DDDDDD"
 _NUMBER: Final = (
-    "datum.value > 0.0009 && datum.value < 1001 ? format(datum.value, '~g')"
-    " : '1e' + round(log(datum.value) / LN10)"
+    "datum.value > 0.0009 && datum.value < 1e5 ? format(datum.value, '~g')"
+    " : replace(format(datum.value, '.1~e'), '+', '')"
 )
 """Digits in superscript are missing from most fonts."""
 
@@ -46,6 +46,8 @@ class Axes:
     """Where a variance becomes infinite, marked on the horizontal axis."""
     levels: tuple[tuple[float, str], ...] = ()
     """The same on the vertical axis."""
+    joined: bool = True
+    """Measured points without theory are joined by dashes; not where there are gaps between."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +88,23 @@ def ends_of(values: Sequence[float], *, log: bool) -> tuple[float, float]:
 def ticks_of(ends: tuple[float, float]) -> list[float]:
     """On a logarithmic axis: 1, 2 and 5 of each power of ten, or powers alone where it is long."""
     decades = math.log10(ends[1] / ends[0])
-    steps = (1, 2, 5) if decades < 2.3 else (1,)
     stride = max(1, round(decades / 6))
     powers = range(math.floor(math.log10(ends[0])), math.ceil(math.log10(ends[1])) + 1)
-    found = [float(f"{step}e{p}") for p in powers if p % stride == 0 for step in steps]
-    return [at for at in found if ends[0] <= at <= ends[1]]
+    for steps in ((1, 2, 5),) if decades < 2.3 else ((1,), (1, 3)):
+        found = [float(f"{step}e{p}") for p in powers if p % stride == 0 for step in steps]
+        within = [at for at in found if ends[0] <= at <= ends[1]]
+        if len(within) > 2:
+            return within
+    return _even_ticks(ends)
+
+
+def _even_ticks(ends: tuple[float, float]) -> list[float]:
+    """Of an axis too short for powers: multiples of 1, 2 or 5 times a power, about five of them."""
+    rough = (ends[1] - ends[0]) / 5
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough)
+    first, last = math.ceil(ends[0] / step), math.floor(ends[1] / step)
+    return [float(f"{i * step:.6g}") for i in range(first, last + 1)]
 
 
 def axis(axes: Axes, side: str, ends: tuple[float, float]) -> Any:

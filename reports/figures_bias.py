@@ -17,7 +17,7 @@ TITLE: Final = "Relative bias of the kernel estimate at each pair of a query and
 HOW_TO_READ: Final = (
     "Points: the mean of phi(q).phi(k) over many draws, relative to the method's own kernel, with"
     " 95 % intervals. Grey: a bias too small to be found. A method without bias crosses the line"
-    " at 0 with nearly all intervals."
+    " at 0 with nearly all intervals. Every panel has a horizontal axis of its own."
 )
 
 
@@ -27,16 +27,21 @@ def bias_panels(group: Group) -> tuple[list[Specification], tuple[Contender, ...
     contenders = list(dict.fromkeys(reading.contender for reading in readings))
     verdicts = {contender: verdict_of(group, contender) for contender in contenders}
     ordered = sorted(contenders, key=lambda one: (-abs(verdicts[one].z or 0.0), one.label))
-    numbers = [v for r in readings for v in (r.value, r.low, r.high) if v is not None]
-    reach = 1.08 * max((abs(number) for number in numbers), default=1.0)
     names = list(dict.fromkeys(_name(reading) for reading in readings))
     charts = []
     for contender in ordered:
         mine = [reading for reading in readings if reading.contender == contender]
         title = f"{contender.label}: {verdicts[contender].word}".replace('"', "")
         rows = [_row(group, reading, verdicts[contender].threshold) for reading in mine]
-        charts.append(_panel(title, rows, names, 100 * reach))
+        reach = 1.08 * max(abs(v) for row in rows for v in _ends(row)) or 1.0
+        charts.append(_panel(title, rows, names, reach))
     return charts, tuple(ordered)
+
+
+def _ends(row: dict[str, Any]) -> list[float]:
+    """All that a panel must show of a row."""
+    numbers = (row[name] for name in ("value", "low", "high", "least"))
+    return [number for number in numbers if number is not None]
 
 
 def _name(reading: Reading) -> str:

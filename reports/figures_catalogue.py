@@ -7,6 +7,7 @@ from typing import Final, Literal
 from reports.figures_axes import Axes
 from reports.probes import ESTIMATOR, Group, Reading
 from reports.probes_entries import words_of
+from reports.probes_heads import short_label
 from reports.probes_places import differing, is_number
 
 POLES: Final = ((1 / 6, "1/6"), (1 / 2, "1/2"))
@@ -47,6 +48,11 @@ class Drawing:
     """Every panel has a vertical axis of its own, where they lie many powers of ten apart."""
     once: bool = False
     """Of the data, not of the method: one method's readings stand for all."""
+    own_widths: bool = False
+    """The same of the horizontal axis."""
+    headroom: bool = False
+    """Room above all points, where names of poles stand."""
+    bars: bool = True
     reach: tuple[float, ...] = ()
     """What the horizontal axis must show, whatever was measured."""
 
@@ -54,12 +60,17 @@ class Drawing:
         """What a reading's series is called among those of its figure."""
         where = reading.where
         words = [words_of(name, where[name]) for name in self.series if name in where]
+        # What is held against softmax is the usual case.
+        words = [word for word in words if word != USUAL]
         named = ESTIMATOR in self.series
-        if not words or (not named and len({each.contender.label for each in among}) > 1):
-            words.insert(0, reading.contender.label)
+        several = len({each.contender.label for each in among}) > 1
+        several |= any(word.startswith("against") for word in words)
+        if not words or (several and not named):
+            words.insert(0, short_label(reading.contender.label))
         return ", ".join(words).replace('"', "")
 
 
+USUAL: Final = "against softmax"
 FEATURES: Final = "number of features m"
 SPECTRUM: Final = "largest eigenvalue of scaled queries and keys"
 
@@ -95,11 +106,12 @@ def _error(x: str, axis: str, what: str, poles: tuple[tuple[float, str], ...] = 
         name=f"output-error-{x.replace('_', '-')}",
         quantity="output-error",
         x=x,
-        series=("dtype",),
+        series=("dtype", "against"),
         title=f"Relative error of the attention output against {what}",
         axes=Axes(x=axis, y="relative error of the output", poles=poles),
         how_to_read=POLES_TOLD if poles else "",
         ticks_at_points=not poles,
+        headroom=bool(poles),
         swept=True,
     )
 
@@ -146,6 +158,7 @@ DRAWINGS: Final[Mapping[str, tuple[Drawing, ...]]] = {
             title="What estimating the proposal costs: second moment over that of the true optimum",
             axes=Axes(x="samples that the proposal is estimated from", y="second moment, ratio"),
             ticks_at_points=True,
+            own_heights=True,
         ),
     ),
     "probes/equivalence": (
@@ -174,6 +187,8 @@ DRAWINGS: Final[Mapping[str, tuple[Drawing, ...]]] = {
             series=("dtype",),
             title="Share of attention rows whose normaliser underflows",
             axes=Axes(x=SPECTRUM, y="share of rows", log_y=False, poles=POLES),
+            how_to_read=POLES_TOLD,
+            headroom=True,
             swept=True,
         ),
     ),
@@ -182,18 +197,22 @@ DRAWINGS: Final[Mapping[str, tuple[Drawing, ...]]] = {
             name="features-needed",
             quantity="features-needed",
             x="layer",
+            series=("against",),
             title="Features that real queries and keys need, layer by layer",
-            axes=Axes(x="layer", y="features, median over heads", log_x=False),
+            axes=Axes(x="layer", y="features, median over heads", log_x=False, joined=False),
             over="head",
+            own_widths=True,
             ticks_at_points=True,
         ),
         Drawing(
             name="output-error",
             quantity="output-error",
             x="num_features",
+            series=("against",),
             title="Relative error of the attention output on real queries and keys",
             axes=Axes(x=FEATURES, y="relative error, median over layers"),
             over="layer",
+            bars=False,
             ticks_at_points=True,
         ),
         Drawing(
@@ -205,6 +224,7 @@ DRAWINGS: Final[Mapping[str, tuple[Drawing, ...]]] = {
             axes=Axes(x="layer", y="largest eigenvalue, scaled", log_x=False, levels=POLES),
             how_to_read=POLES_TOLD,
             over="kv_head",
+            own_widths=True,
             ticks_at_points=True,
             spread="range",
             chosen=past_poles,
@@ -218,8 +238,10 @@ DRAWINGS: Final[Mapping[str, tuple[Drawing, ...]]] = {
             title="Effective rank of real queries and keys about their mean",
             axes=Axes(x="layer", y="(sum of eigenvalues)^2 / sum of squares", log_x=False),
             over="kv_head",
+            own_widths=True,
             ticks_at_points=True,
             spread="range",
+            chosen=lambda reading: reading.where.get("of") != "both",
             once=True,
         ),
     ),

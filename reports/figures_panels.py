@@ -12,16 +12,18 @@ from reports.figures_axes import DARK, GREY, HEIGHT, WIDTH, Frame, Spot, axis, s
 
 COLOURS: Final = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
-    *("#7F7F7F", "#8C564B", "#5D3A9B"),
+    *("#7F7F7F", "#8C564B", "#5D3A9B", "#999933", "#882255"),
 )
 SHAPES: Final = (
     *("circle", "square", "diamond", "triangle-up", "triangle-down", "triangle-right"),
-    *("cross", "circle", "square", "diamond"),
+    *("cross", "circle", "square", "diamond", "triangle-left", "cross"),
 )
 Specification = dict[str, Any]
 """A view in Vega-Lite."""
 DODGE: Final = 3.0
 """Pixels between bars at one place."""
+MOST_ASIDE: Final = 7.0
+"""Pixels: further from its place a point seems to stand at another."""
 STRIP: Final = 11
 """Pixels that each series takes in the strip of what has no value."""
 
@@ -36,8 +38,9 @@ def panel(title: str, spots: Sequence[Spot], frame: Frame) -> Specification:
     if not without:
         return main | {"title": panel_title(title)}
     shared = {"scale": {"color": "shared", "shape": "shared"}}
-    both = {"vconcat": [_strip(without, frame), main], "spacing": 4, "resolve": shared}
-    return both | {"title": panel_title(title)}
+    # The title belongs to the strip: above both it would stand in the middle of their labels too.
+    strip = _strip(without, frame) | {"title": panel_title(title)}
+    return {"vconcat": [strip, main], "spacing": 4, "resolve": shared}
 
 
 def panel_title(text: str) -> Specification:
@@ -97,16 +100,18 @@ def _shape(frame: Frame) -> Any:
 
 
 def falling(frame: Frame, first: float, last: float) -> list[float]:
-    """A size for each series, the later the smaller."""
-    steps = max(1, len(frame.series) - 1)
-    return [first + (last - first) * i / steps for i in range(len(frame.series))]
+    """The ends of a size that falls from series to series; Vega-Lite finds the rest between them,
+    and would take the first two of more numbers for the ends."""
+    return [first, last if len(frame.series) > 1 else first]
 
 
 def _aside(frame: Frame, spots: Sequence[Spot], series: str) -> float:
     """Pixels to move a series, so that bars stand beside each other; never off a line of theory."""
     if any(spot.predicted is not None for spot in spots):
         return 0.0
-    return DODGE * (frame.series.index(series) - (len(frame.series) - 1) / 2)
+    reach = (len(frame.series) - 1) / 2
+    step = min(DODGE, MOST_ASIDE / reach) if reach else DODGE
+    return step * (frame.series.index(series) - reach)
 
 
 def _marks(frame: Frame) -> list[Specification]:
@@ -142,11 +147,11 @@ def _theory(spots: Sequence[Spot], frame: Frame) -> list[Specification]:
     channels = {"x": along_x(frame), "y": along_y(frame), "color": _colour(frame)}
     layers = []
     if lines:
-        widths = alt.Scale(domain=[*frame.series], range=falling(frame, 2.6, 1.4))
+        widths = alt.Scale(domain=[*frame.series], range=falling(frame, 4.0, 1.2))
         thick = alt.StrokeWidth("series:N", scale=widths, legend=None)
         mark = alt.Chart().mark_line(clip=True)
         layers.append(layer(lines, mark, strokeWidth=thick, **channels))
-    if loose:
+    if loose and frame.axes.joined:
         mark = alt.Chart().mark_line(strokeDash=[2, 3], strokeWidth=1, clip=True)
         layers.append(layer(loose, mark, **channels))
     return layers
@@ -156,7 +161,7 @@ def _measured(spots: Sequence[Spot], frame: Frame) -> list[Specification]:
     import altair as alt
 
     common = {"x": along_x(frame), "color": _colour(frame)}
-    sizes = alt.Scale(domain=[*frame.series], range=falling(frame, 56, 34))
+    sizes = alt.Scale(domain=[*frame.series], range=falling(frame, 80, 26))
     size = alt.Size("series:N", scale=sizes, legend=None)
     bars, points = [], []
     # A panel without any value still has a layer, for its axes.

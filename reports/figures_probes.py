@@ -1,5 +1,6 @@
 """Which figures each probe has, and how its readings become panels."""
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,10 +14,13 @@ from reports.figures_catalogue import DRAWINGS, Drawing, guessed
 from reports.figures_panels import Specification, panel
 from reports.probes import Group, Reading
 from reports.probes_entries import endless, heading, without_numbers, words_of
+from reports.probes_heads import ERROR, other_kernels, without_repeats
 from reports.probes_places import differing, is_number, swept, thinned
 
 BEYOND: Final = 1e300
 """The end of a bar that has none: the panel cuts it off at its edge."""
+HEADROOM, FOOT = 0.12, 0.03
+"""Above and below what a panel shows, as shares of its height."""
 MOST_TICKS: Final = 10
 MOST_PANELS: Final = 6
 """More are too small to read; the table has them all."""
@@ -82,9 +86,12 @@ def _sketch(group: Group, drawing: Drawing) -> Sketch | None:
         if is_number(reading.where.get(drawing.x)) and drawing.chosen(reading)
     ]
     readings = swept(readings, drawing.x) if drawing.swept else readings
+    readings = without_repeats(readings, _gaps(group))
     if drawing.once:
         readings = [each for each in readings if each.contender == readings[0].contender]
-    if not any(reading.value for reading in readings):
+    values = [reading.value for reading in readings if reading.value is not None]
+    # A logarithm has no place for zeros; elsewhere a flat line of them is an answer.
+    if not any(values) if drawing.axes.log_y else not values:
         return None
     told = _Told()
     panels = _panels(readings, drawing, told)
@@ -95,15 +102,10 @@ def _sketch(group: Group, drawing: Drawing) -> Sketch | None:
     spots = {title: _spots(members, shown, drawing, told) for title, members in panels.items()}
     every = [spot for found in spots.values() for spot in found]
     axes = drawing.axes
-    if drawing.ticks_at_points:
-        ticks = sorted({spot.x for spot in every})
-        axes = replace(axes, ticks=tuple(ticks[:: -(-len(ticks) // MOST_TICKS)]))
-    x_ends = ends_of([*(spot.x for spot in every), *drawing.reach], log=axes.log_x)
-    charts = []
-    for title, found in spots.items():
-        y_ends = ends_of(_heights(found if drawing.own_heights else every, axes), log=axes.log_y)
-        frame = Frame(axes=axes, series=series, x_ends=x_ends, y_ends=y_ends)
-        charts.append(panel(title, found, frame))
+    charts = [
+        panel(title, found, _frame(drawing, axes, series, found, every))
+        for title, found in spots.items()
+    ]
     return Sketch(
         name=drawing.name,
         title=drawing.title,
@@ -113,6 +115,46 @@ def _sketch(group: Group, drawing: Drawing) -> Sketch | None:
         panel_width=WIDTH + 90,
         contenders=tuple(dict.fromkeys(reading.contender for reading in shown if reading.own)),
     )
+
+
+def _gaps(group: Group) -> dict[Contender, float]:
+    """How far each method's own kernel is from softmax's: as measured, else by its errors."""
+    if found := other_kernels(group):
+        return found
+    pairs: dict[tuple[Contender, str], dict[str, float | None]] = defaultdict(dict)
+    for reading in group.of(ERROR):
+        rest = {name: value for name, value in reading.where.items() if name != "against"}
+        place = reading.contender, json.dumps(rest, sort_keys=True)
+        pairs[place][str(reading.where.get("against"))] = reading.value
+    gaps: dict[Contender, float] = defaultdict(float)
+    for (contender, _), errors in pairs.items():
+        one, *others = errors.values()
+        for other in others:
+            off = abs(one - other) / max(one, other, 1e-300) if one and other else math.inf
+            gaps[contender] = max(gaps[contender], 0.0 if one == other else off)
+    return dict(gaps)
+
+
+def _frame(
+    drawing: Drawing,
+    axes: Axes,
+    series: tuple[str, ...],
+    found: Sequence[Spot],
+    every: Sequence[Spot],
+) -> Frame:
+    """Ends of one panel's axes: its own, or those of all panels."""
+    across = found if drawing.own_widths else every
+    if drawing.ticks_at_points:
+        ticks = sorted({spot.x for spot in across})
+        axes = replace(axes, ticks=tuple(ticks[:: -(-len(ticks) // MOST_TICKS)]))
+    low, high = ends_of(_heights(found if drawing.own_heights else every, axes), log=axes.log_y)
+    if not axes.log_y and all(spot.value is None or spot.value >= 0 for spot in every):
+        # Shares begin at nothing; a line of zeros lies at the foot, not in the middle.
+        low = max(low, -FOOT * high)
+    if drawing.headroom:
+        high = high * (high / low) ** HEADROOM if axes.log_y else high + HEADROOM * (high - low)
+    x_ends = ends_of([*(spot.x for spot in across), *drawing.reach], log=axes.log_x)
+    return Frame(axes=axes, series=series, x_ends=x_ends, y_ends=(low, high))
 
 
 def _panels(readings: Sequence[Reading], drawing: Drawing, told: _Told) -> dict[str, list[Reading]]:
@@ -169,6 +211,8 @@ def _middle(series: str, x: float, readings: Sequence[Reading], drawing: Drawing
         return Spot(series=series, x=x, value=None, endless=endless(beyond[0].reason))
     left_out = len(values) // 4 if drawing.spread == "quartiles" else 0
     low, high = values[left_out], values[-1 - left_out]
+    if not drawing.bars:
+        return Spot(series=series, x=x, value=middle)
     return Spot(series=series, x=x, value=middle, low=low, high=min(high, BEYOND))
 
 
@@ -187,7 +231,8 @@ def _how_to_read(drawing: Drawing, spots: Sequence[Spot], told: _Told) -> str:
     words = []
     if drawing.over:
         what = "the middle half" if drawing.spread == "quartiles" else "all"
-        words.append(f"Points: the median over {heading(drawing.over)}s; bars: {what} of them.")
+        bars = f"; bars: {what} of them" * drawing.bars
+        words.append(f"Points: the median over {heading(drawing.over)}s{bars}.")
     elif any(spot.low is not None for spot in spots):
         words.append("Points: measured, with 95 % intervals.")
     else:
@@ -199,8 +244,9 @@ def _how_to_read(drawing: Drawing, spots: Sequence[Spot], told: _Told) -> str:
         words.append(f"Triangles above a panel: {', '.join(endless)}, so no number.")
     words += [drawing.how_to_read] if drawing.how_to_read else []
     words += [f"{said}; csv has all." for said in told.said]
-    if drawing.own_heights:
-        words.append("Every panel has a vertical axis of its own.")
+    if drawing.own_heights or drawing.own_widths:
+        axis = "vertical" if drawing.own_heights else "horizontal"
+        words.append(f"Every panel has a {axis} axis of its own.")
     for alike in told.left_out.values():
         words.append(f"Not drawn, {len(alike)} without a value: {alike[0].rstrip('.')}.")
     return " ".join(words)

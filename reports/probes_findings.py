@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from reports.numbers import digits
 from reports.probes import Group
@@ -14,6 +15,12 @@ from reports.probes_heads import (
     other_kernels,
 )
 
+PAPER: Final = {
+    "performer:proposal=optimal": "weighted for softmax",
+    "darkformer:initial=whitening": "as a kernel of its own, held against softmax",
+    "darkformer:initial=whitening, against its own kernel": "held against that kernel",
+}
+
 
 def findings(
     group: Group, model: str, found: Sequence[Summary], uniform: Mapping[int, float]
@@ -22,6 +29,7 @@ def findings(
     gaps = {one: gap for one, gap in other_kernels(group, model).items() if gap > SAME_KERNEL}
     ours = [e for e in found if e.errors and e.asked.against == SOFTMAX]
     told = [_best(model, ours), _beyond_equal_weights(ours, uniform)]
+    told += _as_in_the_paper(model, found)
     told += _data_aware(model, [each for each in ours if each.asked.contender not in gaps])
     for contender, gap in gaps.items():
         told.append(
@@ -54,6 +62,28 @@ def _beyond_equal_weights(ours: Sequence[Summary], uniform: Mapping[int, float])
         f"{len(worse)} of {len(ours)} are further from softmax than equal weights are,"
         f" {digits(floor)}."
     )
+
+
+def _as_in_the_paper(model: str, found: Sequence[Summary]) -> list[str]:
+    """Of arXiv:2603.04127: the proposal of theorem 3.2, and the kernel of proposition C.1."""
+    by_label = {each.asked.label: each for each in found if each.factor}
+    return [
+        f"Data-aware sampling as in arXiv:2603.04127 on {model}, {words} ({label}),"
+        f" {_than_plain(by_label[label])}."
+        for label, words in PAPER.items()
+        if label in by_label
+    ]
+
+
+def _than_plain(summary: Summary) -> str:
+    factor = summary.factor
+    assert factor is not None
+    if math.isnan(factor.low) or factor.low <= 1 <= factor.high:
+        word = "is not shown to need fewer or more features than plain ones"
+    else:
+        word = f"needs {'fewer' if factor.high < 1 else 'more'} features than plain ones"
+    ends = f" ({factor.ends})" * bool(factor.ends)
+    return f"{word}: as many leave {digits(factor.value)} times their error{ends}"
 
 
 def _data_aware(model: str, softmax: Sequence[Summary]) -> list[str]:

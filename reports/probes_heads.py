@@ -21,7 +21,12 @@ SOFTMAX: Final = "softmax"
 SAME_KERNEL: Final = 1e-3
 """A smaller error of exact attention with the method's own kernel: that kernel is softmax's."""
 PLAIN: Final = "performer"
-PLAIN_OPTIONS: Final = {"proposal": "isotropic", "key_shift": "none", "query_shift": "none"}
+PLAIN_OPTIONS: Final = {
+    "proposal": "isotropic",
+    "key_shift": "none",
+    "query_shift": "none",
+    "initial": "identity",
+}
 """What other methods are paired with: features that know nothing of the data."""
 
 
@@ -33,12 +38,9 @@ class Asked(NamedTuple):
 
     @property
     def label(self) -> str:
-        """For a reader: options as of plain features go without saying."""
-        name, _, options = self.contender.label.replace('"', "").partition(":")
-        plain = {f"{option}={value}" for option, value in PLAIN_OPTIONS.items()}
-        told = [option for option in options.split(",") if option and option not in plain]
+        """For a reader."""
         other = f", against its {self.against}" * (self.against != SOFTMAX)
-        return name + ":" * bool(told) + ",".join(told) + other
+        return short_label(self.contender.label) + other
 
 
 class Middle(NamedTuple):
@@ -95,6 +97,24 @@ class Summary:
         return geometric_mean([*self.errors.values()])
 
 
+def short_label(label: str) -> str:
+    """Without quotes; options as of plain features go without saying."""
+    name, _, options = label.replace('"', "").partition(":")
+    plain = {f"{option}={value}" for option, value in PLAIN_OPTIONS.items()}
+    told = [option for option in options.split(",") if option and option not in plain]
+    return name + ":" * bool(told) + ",".join(told)
+
+
+def without_repeats(readings: Sequence[Reading], gaps: Mapping[Contender, float]) -> list[Reading]:
+    """Against a kernel that is softmax's nothing is shown twice."""
+    return [
+        reading
+        for reading in readings
+        if reading.where.get("against", SOFTMAX) == SOFTMAX
+        or gaps.get(reading.contender, math.inf) > SAME_KERNEL
+    ]
+
+
 def middle_of(readings: Sequence[Reading]) -> Middle:
     """The median over heads, between the two in the middle where their number is even."""
     values = sorted(math.inf if r.value is None else r.value for r in readings)
@@ -132,19 +152,18 @@ def models_of(group: Group) -> list[str]:
 
 def needed_by(group: Group, model: str) -> dict[Asked, list[Reading]]:
     """Features needed, head by head. Against a kernel that is softmax's nothing is said twice."""
-    another = other_kernels(group, model)
     found: dict[Asked, list[Reading]] = defaultdict(list)
-    for reading in _of(group, NEEDED, model):
-        against = text_of(reading.where.get("against"))
-        if against == SOFTMAX or another.get(reading.contender, math.inf) > SAME_KERNEL:
-            found[Asked(reading.contender, against)].append(reading)
+    for reading in without_repeats(_of(group, NEEDED, model), other_kernels(group, model)):
+        found[Asked(reading.contender, text_of(reading.where.get("against")))].append(reading)
     return found
 
 
-def other_kernels(group: Group, model: str) -> dict[Contender, float]:
-    """How far exact attention with each method's own kernel is from softmax's, where measured."""
+def other_kernels(group: Group, model: str | None = None) -> dict[Contender, float]:
+    """How far exact attention with each method's own kernel is from softmax's, where measured; on
+    one model or on all."""
     gaps: dict[Contender, list[float]] = defaultdict(list)
-    for reading in _of(group, "kernel-gap", model):
+    found = group.of("kernel-gap") if model is None else _of(group, "kernel-gap", model)
+    for reading in found:
         gaps[reading.contender].append(math.inf if reading.value is None else reading.value)
     # The mean of zeros has no logarithm, and is no gap.
     return {one: geometric_mean(values) for one, values in gaps.items()}

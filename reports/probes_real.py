@@ -13,6 +13,7 @@ from reports.probes import Group, Reading
 from reports.probes_entries import NOTHING, broken, group_notes, label_entry, title_of
 from reports.probes_findings import findings
 from reports.probes_heads import (
+    SOFTMAX,
     Asked,
     Factor,
     Middle,
@@ -48,8 +49,10 @@ def _whole(group: Group, model: str) -> Grid:
     """One row a method, the least error first, and one for attention that is no attention."""
     found = summaries(group, model)
     targets = list(dict.fromkeys(target for each in found for target in each.medians))
-    fewest = {t: min(e.medians[t].value for e in found if t in e.medians) for t in targets}
-    least = min((each.error for each in found if each.errors), default=math.nan)
+    # The best are those of one question: against its own kernel a method has another.
+    same = [each for each in found if each.asked.against == SOFTMAX] or found
+    fewest = {t: min(e.medians[t].value for e in same if t in e.medians) for t in targets}
+    least = min((each.error for each in same if each.errors), default=math.nan)
     rows = [_row(each, fewest, least) for each in found]
     uniform = uniform_errors(group, model)
     if uniform:
@@ -142,10 +145,12 @@ def _layers(group: Group, model: str, needed: dict[Asked, list[Reading]]) -> Gri
     for target, layer in keys:
         middles = [found.get((target, layer)) for found in by_layer.values()]
         known = [middle.value for middle in middles if middle and math.isfinite(middle.value)]
+        same = [m for one, m in zip(by_layer, middles, strict=True) if one.against == SOFTMAX]
+        least = min((middle.value for middle in same if middle), default=math.inf)
         if not known:
             nobody[target].append(layer)
             continue
-        entries = (_median(m, best=m.value == min(known)) if m else NOTHING for m in middles)
+        entries = (_median(m, best=m.value == least) if m else NOTHING for m in middles)
         sections[target].append((label_entry(str(layer)), *entries))
     for target, layers in nobody.items():
         beyond = next(iter(by_layer.values()))[target, layers[0]]

@@ -17,7 +17,7 @@ from results.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "results" / "measured"
-DOCUMENTS = ("README.md",)
+DOCUMENTS = ("README.md", "docs/variance.md")
 _TABLE = re.compile(
     r"(<!-- table: (?P<name>\S+)(?P<priceless> without cost)?(?: only (?P<part>\w+))? -->\n)"
     r".*?<!-- end of table -->",

@@ -8,7 +8,6 @@ import socket
 import pytest
 
 from reports.figures import Figure, figures, missing_packages, write_figures
-from reports.figures_axes import ends_of, ticks_of
 from results.record import Record
 from tests.results.probes import (
     ISOTROPIC,
@@ -140,7 +139,7 @@ def test_a_panel_in_which_nothing_is_finite_is_still_drawn(tmp_path):
             update={
                 "value": None,
                 "reason": "more than 4096",
-                "where": {**point.where, "against": "own kernel"},
+                "where": {**point.where, "target": 0.1},
             }
         )
         for point in features_needed()
@@ -252,20 +251,34 @@ def test_without_its_packages_one_sentence_says_what_to_install(monkeypatch):
     )
 
 
-@pytest.mark.parametrize(
-    ("ends", "ticks"),
-    [((0.9, 25.0), [1, 2, 5, 10, 20]), ((0.9, 1.1e4), [1, 10, 100, 1e3, 1e4])],
-)
-def test_ticks_of_a_logarithmic_axis_are_round(ends, ticks):
-    assert ticks_of(ends) == ticks
+def test_one_series_alone_has_points_that_can_be_seen(tmp_path):
+    points = [fake_point("depth-of-well", 2.0 * n, width=n) for n in (1, 2, 4)]
+    svg, _ = write_figures([one(fake_probe_record(points, task="probes/foreign"))], tmp_path)
+    assert "NaN" not in svg.read_text()
+    assert svg.read_text().count('fill="#0072B2"') == len(points) + 1
 
 
-@pytest.mark.parametrize("log", [True, False])
-@pytest.mark.parametrize("values", [[3e-4, 2e5], [0.5], [1.0, 10.0]])
-def test_an_axis_has_room_beyond_everything_it_holds(values, log):
-    low, high = ends_of(values, log=log)
-    assert low < min(values) <= max(values) < high
+def test_a_share_that_is_nothing_everywhere_is_drawn_at_the_foot_of_its_panel():
+    points = [
+        fake_point("collapsed-rows", 0.0, lambda_max=at, dtype=dtype)
+        for at in (0.1, 0.2, 0.6)
+        for dtype in ("float32", "bfloat16")
+    ]
+    figure = one(fake_probe_record(points, task="probes/attention-error"))
+    (low, high) = figure.specification["concat"][0]["layer"][-1]["encoding"]["y"]["scale"]["domain"]
+    assert -0.1 < low < 0
+    assert high > 1
 
 
-def test_an_axis_without_values_still_has_ends():
-    assert ends_of([], log=True) == (0.1, 10.0)
+@pytest.mark.parametrize(("gap", "names"), [(1e-9, 1), (0.3, 2)])
+def test_a_kernel_that_is_softmax_s_is_not_drawn_twice(gap, names):
+    where = {"model": "fake-lm", "layer": 0}
+    points = [
+        fake_point("output-error", 0.5 / m, against=against, num_features=m, **where)
+        for against in ("softmax", "own kernel")
+        for m in (16, 32, 64)
+    ]
+    points.append(fake_point("kernel-gap", gap, **where))
+    figure = one(fake_probe_record(points, "a", "probes/real-qk"))
+    series = {row["series"] for row in rows_of(figure) if "series" in row}
+    assert sorted(series) == ["a", "a, against own kernel"][:names]
