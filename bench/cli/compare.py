@@ -1,22 +1,17 @@
 """`bench compare`: recorded results as tables and figures. Free of torch; slow parts come late."""
 
-import gc
 import io
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from cyclopts import Parameter
-
-from bench.errors import UsageError, nearest
+from bench.cli.records import Filters, only, read_records
+from bench.errors import UsageError
 
 if TYPE_CHECKING:
     from results.published import Table
     from results.record import Record
 
-Several = Parameter(consume_multiple=True, negative=(), show_default=False)
 Format = Literal["table", "markdown", "csv", "latex", "json"]
 Part = Literal[
     "curves",
@@ -44,21 +39,6 @@ LANGUAGE = ("finetuning", "pretraining", "recovery", "stability")
 """Parts that have a price of their own."""
 PIPE_WIDTH = 120
 """Characters in a line of the table where the output is not a terminal."""
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filters:
-    """Which records."""
-
-    methods: Annotated[tuple[str, ...], Several] = ()
-    """Only these, with any options; floors and ceilings stay."""
-    task: Annotated[tuple[str, ...], Several] = ()
-    """Only these: tasks, or families such as lra."""
-    preset: Annotated[tuple[str, ...], Several] = ()
-    """Only these."""
-    seeds: Annotated[tuple[int, ...], Several] = ()
-    """Only these."""
 
 
 def compare_command(
@@ -122,7 +102,7 @@ def compare_command(
     """
     from results.published import published_tables
 
-    records = _only(_read(results), filters or Filters())
+    records = only(read_records(results), filters or Filters())
     if part is not None:
         _check_part(records, part, cost=cost, against=against)
     drawn = None if figures is None else _draw(records, figures)
@@ -192,61 +172,3 @@ def _show(
         console.print(renderable(records, cost=cost, part=part, against=against))
     else:
         sys.stdout.write(render(records, format, cost=cost, part=part, against=against))
-
-
-def _read(folder: Path) -> "list[Record]":
-    """Every sound record; the problems go to stderr."""
-    from results.store import Store
-
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise UsageError(
-            f"the results folder {str(folder)!r} {what}. Name another with --results, or make one"
-            " with `python -m bench run`."
-        )
-    reading = Store(folder).read(curves=False)
-    # Thousands of records stay until the end: the collector need not look at them again and again.
-    gc.freeze()
-    for problem in reading.problems:
-        sys.stderr.write(f"Passed over {problem}\n")
-    if not reading.records:
-        raise UsageError(
-            f"the results folder {str(folder)!r} holds no records. Name another with --results, or"
-            " fill it with `python -m bench run`."
-        )
-    return list(reading.records)
-
-
-def _only(records: "list[Record]", filters: Filters) -> "list[Record]":
-    """The records that every filter lets through. A filter that matches nothing is an error."""
-    identities = [record.identity for record in records]
-    tasks = {identity.task for identity in identities}
-    families = {name.split("/")[0] for name in tasks if "/" in name}
-    _known("method", filters.methods, {identity.method for identity in identities})
-    _known("task", filters.task, tasks | families)
-    _known("preset", filters.preset, {identity.preset for identity in identities})
-    _known("seed", map(str, filters.seeds), {str(identity.seed) for identity in identities})
-    found = [record for record in records if _passes(record, filters)]
-    if not found:
-        raise UsageError("no record passes all these filters together. Leave one of them out.")
-    return found
-
-
-def _passes(record: "Record", filters: Filters) -> bool:
-    identity = record.identity
-    names = (identity.task, identity.task.split("/")[0])
-    return (
-        (not filters.methods or identity.method in filters.methods or record.role != "method")
-        and (not filters.task or any(name in filters.task for name in names))
-        and (not filters.preset or identity.preset in filters.preset)
-        and (not filters.seeds or identity.seed in filters.seeds)
-    )
-
-
-def _known(what: str, asked: Iterable[str], known: set[str]) -> None:
-    for name in asked:
-        if name not in known:
-            raise UsageError(
-                f"no record is of a {what} {name!r}.{nearest(name, known)}"
-                f" There are: {', '.join(sorted(known))}."
-            )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.compare import Filters, compare_command
+from bench.cli.compare import compare_command
+from bench.cli.records import Filters
 from bench.errors import UsageError
 from results.store import Store
 from tests.results.curves import fake_cost_record, fake_crossovers
