@@ -116,7 +116,8 @@ def _entry(cell: Cell, facts: Facts, usual: tuple[int, ...], notes: Notes) -> En
     if cell.interval is None:
         statuses = Counter(row.status for row in cell.failed)
         text = statuses.most_common(1)[0][0] if statuses else "completed, no metric"
-        return Entry(text=text, emphasis="faint", refs=refs)
+        trials = tuple(row.trial for row in cell.rows)
+        return Entry(text=text, emphasis="faint", refs=refs, trials=trials)
     seeds = tuple(row.seed for row in cell.completed)
     remarks = ["at floor"] if cell.at_floor else []
     if cell.failed:
@@ -132,6 +133,7 @@ def _entry(cell: Cell, facts: Facts, usual: tuple[int, ...], notes: Notes) -> En
         emphasis="best" if cell.best else "tied" if cell.tied else "",
         remark=", ".join(remarks),
         refs=refs,
+        trials=tuple(row.trial for row in cell.rows),
     )
 
 

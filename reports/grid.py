@@ -20,6 +20,8 @@ class Entry:
     """Said about the number, such as `at floor`."""
     refs: tuple[str, ...] = ()
     """The notes that belong to it."""
+    trials: tuple[str, ...] = ()
+    """Digests of the trials behind it, for whoever wants to look them up."""
 
     @property
     def mark(self) -> str:
