@@ -128,12 +128,21 @@ def glassllm_tokenizer(found: Any) -> Tokenizer:
 
 def as_tokenizer(name: str, found: Any) -> Tokenizer:
     """One of transformers. Text never becomes one of its special tokens, not even where it spells
-    one out; some, such as marks of a picture, have no row in their model."""
+    one out; some, such as marks of a picture, have no row in their model.
+
+    Raises SourceUnavailableError where there are no others: transformers makes such a one of a
+    folder without its files.
+    """
     vocabulary = found.get_vocab()
     added = found.get_added_vocab()
     empty = found.encode("")
     separator = vocabulary.get(END_OF_TEXT, found.eos_token_id)
-    largest = max(i for token, i in vocabulary.items() if token not in added or i == separator)
+    rows = [i for token, i in vocabulary.items() if token not in added or i == separator]
+    if set(vocabulary) <= set(added) or not rows:
+        raise SourceUnavailableError(
+            f"{name!r} has no tokenizer that can read text: its vocabulary holds special tokens"
+            " alone. Put the tokenizer's files beside the model, as its save_pretrained does."
+        )
     return Tokenizer(
         name=name,
         encode=lambda text: found.encode(
@@ -142,7 +151,7 @@ def as_tokenizer(name: str, found: Any) -> Tokenizer:
         decode=lambda tokens: found.decode(tokens),
         separator=separator,
         start=empty[0] if empty[:1] == [found.bos_token_id] else None,
-        vocab_size=largest + 1,
+        vocab_size=max(rows) + 1,
         fingerprint=_digest(vocabulary),
     )
 

@@ -150,6 +150,16 @@ def test_a_folder_without_a_tokenizer_is_one_sentence(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_folder_of_a_model_alone_has_no_tokenizer_that_reads(tmp_path):
+    config = transformers.BertConfig(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
+    )
+    config.save_pretrained(tmp_path)
+    with pytest.raises(SourceUnavailableError, match="special tokens alone") as caught:
+        load_tokenizer(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
 @pytest.fixture
 def odd(tmp_path, monkeypatch):
     """A model with code of its own, which transformers would copy beside what it imports."""
