@@ -17,7 +17,6 @@ from bench.provenance import method_digest, task_digest
 from bench.runners.checkpoints import Checkpoint
 from bench.runners.found import Found
 from bench.runners.price import after_training, price_of_step, sizes
-from bench.runners.spikes import RULE, spikes
 from bench.runners.text_model import Asked, Built, build
 from bench.runners.text_results import (
     as_rate_run,
@@ -33,6 +32,7 @@ from bench.runners.train import Diverged, Progress, Report
 from methods.api import Method, UnsupportedError
 from results.language import LanguageResult
 from results.record import Measured
+from results.spikes import RULE, spikes
 from tasks.language import LanguagePreset, LanguageTask, Trains, learning_rates
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from bench.runners.schedule import learning_rate
-from bench.runners.spikes import spikes
 from bench.runners.text_training import Run
 from results.language import RateRun, TextOutcome
 from results.record import CurvePoint, DataCard, Evaluation, Measured, Proportion, Training
+from results.spikes import spikes
 from tasks.api import Metric
 from tasks.api import Training as Plan
 from tasks.language import LOSS, PERPLEXITY, Corpus, LanguagePreset, TextSource

@@ -16,11 +16,11 @@ from bench.plan import Trial
 from bench.runners.checkpoints import FOLDER, Checkpoint
 from bench.runners.found import Found
 from bench.runners.language import model_language
-from bench.runners.spikes import spikes
 from bench.runners.text_training import order
 from methods.performer import METHOD as PERFORMER
 from methods.softmax import METHOD as SOFTMAX
 from results.record import Identity
+from results.spikes import spikes
 from results.store import Store
 from tasks.api import SourceUnavailableError
 from tests.bench.test_interruption import wait_for
