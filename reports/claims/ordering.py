@@ -21,6 +21,9 @@ from results.statistics import LEVEL, Interval, Score, difference
 
 MARGIN: Final = 0.5
 """Points of accuracy. A gain that is surely smaller is not what a paper reports as one."""
+SPAN: Final = 2.0
+"""Points between exact and constant attention, at least: a model that has learned no more than how
+common tokens are is the same whatever its attention, and its order says nothing."""
 LEAST_SEEDS: Final = 2
 """Of the pair that the paper is about: one training tells nothing of the next."""
 
@@ -31,12 +34,14 @@ ORDER: Final = (
     f" pairs, it lies below {MARGIN:g} points and {LEAST_SEEDS} seeds or more tell so. Not"
     " reproduced if one fails; reproduced if all hold and DARKFormer and Performer share"
     f" {LEAST_SEEDS} seeds or more; else inconclusive. A method that diverged leaves its pairs"
-    " undecided."
+    f" undecided; and where softmax is not surely {SPAN:g} points above constant attention, too"
+    " little was learned for any verdict."
 )
 LARGER_GAP: Final = (
     "The gap in next-token accuracy between DARKFormer and Performer in finetuning less that in"
     " pretraining: reproduced if its 95 % interval lies above 0, else not reproduced if it lies"
-    f" below {MARGIN:g} points; either takes {LEAST_SEEDS} seeds or more of both."
+    f" below {MARGIN:g} points; either takes {LEAST_SEEDS} seeds or more of both, and softmax"
+    f" surely {SPAN:g} points above constant attention in both."
 )
 
 
@@ -60,10 +65,11 @@ class Gap:
     """That both methods share."""
 
 
-def ordered(task: str, tiers: Sequence[Sequence[Arm]], central: Pair) -> Judge:
+def ordered(task: str, tiers: Sequence[Sequence[Arm]], central: Pair, span: Pair) -> Judge:
     """The rule `ORDER`: every method of a tier is better than every one of the next tier.
 
-    The central pair is the one whose difference the paper is about.
+    The central pair is the one whose difference the paper is about; the span is of the best that
+    attention can be and of one that does nothing.
     """
     pairs = [
         Pair(first=first, second=second)
@@ -82,16 +88,17 @@ def ordered(task: str, tiers: Sequence[Sequence[Arm]], central: Pair) -> Judge:
         if middle is None or middle.num_seeds < LEAST_SEEDS:
             notes.append(_few_seeds(central))
             verdict = "inconclusive" if verdict == "reproduced" else verdict
+        short = _short_span(records, (task,), span)
         return Finding(
-            verdict=verdict,
+            verdict="inconclusive" if short else verdict,
             effects=tuple(effect for effect in effects if effect),
-            note=" ".join(notes),
+            note=" ".join([*notes, *short]),
         )
 
     return judge
 
 
-def larger_gap(pair: Pair, here: str, there: str) -> Judge:
+def larger_gap(pair: Pair, here: str, there: str, span: Pair) -> Judge:
     """The rule `LARGER_GAP`: the pair's difference on one task is larger than on another."""
 
     def judge(records: Sequence[Record]) -> Finding:
@@ -102,15 +109,16 @@ def larger_gap(pair: Pair, here: str, there: str) -> Judge:
         over = minus(first.interval, second.interval)
         state = is_above(over, 0.0, fails_below=MARGIN)
         few = min(first.num_seeds, second.num_seeds) < LEAST_SEEDS
+        short = _short_span(records, (here, there), span)
         effects = (
             Effect(what="gap, larger by", interval=over, unit="points", signed=True),
             Effect(what=here, interval=first.interval, unit="points", signed=True),
             Effect(what=there, interval=second.interval, unit="points", signed=True),
         )
         return Finding(
-            verdict=verdict_of([None if few else state]),
+            verdict=verdict_of([None if few or short else state]),
             effects=effects,
-            note=_few_seeds(pair) if few else "",
+            note=" ".join([_few_seeds(pair)] * few + short),
         )
 
     return judge
@@ -185,6 +193,19 @@ def _tally(states: Sequence[tuple[Pair, State]]) -> str:
         named = [str(pair) for pair, found in states if found is state]
         text += f"; {word}: {', '.join(named)}" if named else ""
     return f"{text}."
+
+
+def _short_span(records: Sequence[Record], tasks: Sequence[str], span: Pair) -> list[str]:
+    """A sentence for each task in which too little was learned to tell methods apart."""
+    found = []
+    for task in tasks:
+        whole = gap(records, task, span)
+        if whole is None or is_above(whole.interval, SPAN) is not True:
+            found.append(
+                f"Too little was learned on {task}: {span.first} is not surely {SPAN:g} points"
+                f" above {span.second}."
+            )
+    return found
 
 
 def _few_seeds(pair: Pair) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from reports.claims.claim import NotTestedError
-from reports.claims.darkformer import CENTRAL, FINETUNE, PRETRAIN, TIERS
+from reports.claims.darkformer import CENTRAL, FINETUNE, PRETRAIN, TIERS, WHOLE
 from reports.claims.ordering import gap, larger_gap, ordered
 from results.record import Record
 from tests.results.language import fake_language_record
@@ -30,8 +30,8 @@ def trained(
     ]
 
 
-judge_order = ordered(FINETUNE, TIERS, CENTRAL)
-judge_gap = larger_gap(CENTRAL, FINETUNE, PRETRAIN)
+judge_order = ordered(FINETUNE, TIERS, CENTRAL, WHOLE)
+judge_gap = larger_gap(CENTRAL, FINETUNE, PRETRAIN, WHOLE)
 
 
 def test_an_order_in_which_every_pair_holds_is_reproduced():
@@ -87,6 +87,17 @@ def test_a_method_that_diverged_leaves_its_pairs_undecided():
 def test_methods_of_one_seed_are_compared_over_the_seeds_that_both_have():
     records = [r for r in trained() if r.identity.method != "lfk" or r.identity.seed == 0]
     assert judge_order(records).verdict == "reproduced"
+
+
+def test_models_that_learned_nothing_tell_nothing():
+    alike = dict.fromkeys(AS_CLAIMED, 0.031) | {"softmax": 0.035}
+    found = judge_order(trained(**alike))
+    assert found.verdict == "inconclusive"
+    assert "Too little was learned on c4/finetune" in found.note
+    found = judge_gap(trained() + trained(PRETRAIN, **alike))
+    assert found.effects[0].interval.low > 0
+    assert found.verdict == "inconclusive"
+    assert "Too little was learned on c4/pretrain" in found.note
 
 
 def test_a_method_that_was_not_run_leaves_the_order_untested():
