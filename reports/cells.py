@@ -161,7 +161,7 @@ def suite_means(comparison: Comparison, columns: Sequence[Column]) -> dict[str, 
         best = max(ranked, key=lambda name: means[name].interval.mean)  # type: ignore[union-attr]
         for name in ranked:
             pairs = zip(groups[best], groups[name], strict=True)
-            gaps = mean_of([difference(a, b, level).interval for a, b in pairs])
+            gaps = mean_of([difference(a, b, level).interval for a, b in pairs], level)
             tied = not gaps.known or gaps.low <= 0 <= gaps.high
             means[name] = replace(means[name], best=name == best, tied=name != best and tied)
     return means

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from results.blocks import joined, paired_blocks, parts_of, student
+from results.blocks import paired_blocks
+from results.crossed import joined, parts_of, student
 from results.statistics import LEVEL, Interval, Score, difference
 
 
