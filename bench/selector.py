@@ -4,6 +4,8 @@ Types come from annotations, so a wrong type or an unknown name is answered with
 """
 
 import re
+import types
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -60,13 +62,17 @@ def coerce(text: str, annotation: Any, *, key: str, owner: str) -> Scalar:
 
 
 def describe(annotation: Any) -> str:
-    """`int`, `bool`, `'a' | 'b'`: a type as a reader writes it."""
+    """`int`, `bool`, `'a' | 'b'`, `float | 'auto'`: a type as a reader writes it."""
+    values = typing.get_args(annotation)
+    if typing.get_origin(annotation) is typing.Literal:
+        return " | ".join(map(repr, values))
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return " | ".join(map(describe, values))
+    if annotation is types.NoneType:
+        return "none"
     if isinstance(annotation, type):
         return annotation.__name__
-    values = getattr(annotation, "__args__", ())
-    if str(annotation).startswith("typing.Literal"):
-        return " | ".join(map(repr, values))
-    return str(annotation).replace("typing.", "").replace("NoneType", "none")
+    return str(annotation).replace("typing.", "")
 
 
 def resolve_options(
