@@ -42,16 +42,20 @@ PIPE_WIDTH = 120
 
 
 def compare_command(
+    *folders: Path,
     filters: Filters | None = None,
-    *,
     results: Path = Path("bench-results"),
     format: Format = "table",
     against: Literal["published"] | None = None,
     cost: bool = True,
     part: Part | None = None,
     figures: Path | None = None,
+    fail_over: float | None = None,
 ) -> int:
     """Show recorded results: methods against tasks, with intervals, floors and what they cost.
+
+    Two folders, the old one first, are held against each other trial by trial: what became better
+    or worse, what is noise, what is in one of them only.
 
     Scores of two data sources, presets or number formats never share a column, nor do times of two
     machines a table. Cost trials show time, memory and the machine's limit against length; probes
@@ -74,10 +78,14 @@ def compare_command(
 
         python -m bench compare --task c4 --part finetuning --format markdown
 
-        python -m bench compare --task probes --figures figures
+        python -m bench compare --task lra cost --figures figures
+
+        python -m bench compare results-of-june results-of-july --fail-over 1.1
 
     Parameters
     ----------
+    folders:
+        Nothing, to show --results; one folder in its place; or two, the old and the new.
     results:
         The folder of records, one file a trial.
     format:
@@ -102,7 +110,15 @@ def compare_command(
     """
     from results.published import published_tables
 
-    records = only(read_records(results), filters or Filters())
+    filters = filters or Filters()
+    _check_folders(folders, fail_over, alone=part or against or figures)
+    if len(folders) == 2:
+        from bench.cli.changes import show_changes
+
+        return show_changes((folders[0], folders[1]), filters, format, fail_over, cost=cost)
+    folder = folders[0] if folders else results
+    # Losses of training are most of a record, and figures alone show them.
+    records = only(read_records(folder, curves=figures is not None), filters)
     if part is not None:
         _check_part(records, part, cost=cost, against=against)
     drawn = None if figures is None else _draw(records, figures)
@@ -110,6 +126,25 @@ def compare_command(
     if drawn is not None:
         sys.stderr.write("".join(f"Wrote {path}\n" for path in drawn))
     return 0
+
+
+def _check_folders(folders: tuple[Path, ...], fail_over: float | None, *, alone: object) -> None:
+    """Raises UsageError where they are too many, or come with what is not for them."""
+    if len(folders) > 2:
+        raise UsageError(
+            f"{len(folders)} folders were named; compare takes two, the old and the new."
+        )
+    if len(folders) == 2 and alone:
+        raise UsageError(
+            "two folders are held against each other trial by trial: leave out --part, --against"
+            " and --figures, or name one folder."
+        )
+    if fail_over is None:
+        return
+    if len(folders) != 2:
+        raise UsageError("--fail-over needs two folders, the old and the new.")
+    if not 1 <= fail_over < float("inf"):
+        raise UsageError(f"--fail-over is a ratio of at least 1, such as 1.1, not {fail_over:g}.")
 
 
 def _draw(records: "list[Record]", folder: Path) -> list[Path]:
@@ -122,9 +157,9 @@ def _draw(records: "list[Record]", folder: Path) -> list[Path]:
     found = figures(records)
     if not found:
         raise UsageError(
-            "these records have nothing to draw: figures are made of probes and language tasks."
-            " `python -m bench run --task probes` measures the former, --task c4 the latter;"
-            " without --figures all that there is is shown."
+            "these records have nothing to draw: figures are made of two methods or more on one"
+            " task, of cost trials, of probes and of language tasks. `python -m bench run --task"
+            " probes` measures some; without --figures all that there is is shown."
         )
     try:
         return write_figures(found, folder)

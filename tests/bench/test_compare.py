@@ -33,7 +33,7 @@ def compared(
     capsys: pytest.CaptureFixture[str], folder: Path, against: str | None = None, **filters: object
 ) -> list[dict]:
     options = {"results": folder, "format": "json", "against": against}
-    assert compare_command(Filters(**filters), **options) == 0
+    assert compare_command(filters=Filters(**filters), **options) == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -70,7 +70,7 @@ def test_a_filter_by_seed_leaves_the_other_seeds_out(folder, capsys):
 )
 def test_a_filter_that_matches_nothing_offers_what_there_is(folder, option, value, hint):
     with pytest.raises(UsageError, match=hint):
-        compare_command(Filters(**{option: (value,)}), results=folder)
+        compare_command(filters=Filters(**{option: (value,)}), results=folder)
 
 
 def test_problems_are_one_line_each_on_stderr_and_the_table_is_whole(folder, capsys):
@@ -152,7 +152,7 @@ def test_figures_are_written_beside_the_table_and_named_on_stderr(folder, tmp_pa
     pytest.importorskip("altair")
     Store(folder).write(fake_probe_record(second_moments((0.05, 0.3))))
     figures = tmp_path / "figures"
-    assert compare_command(Filters(task=("probes",)), results=folder, figures=figures) == 0
+    assert compare_command(filters=Filters(task=("probes",)), results=folder, figures=figures) == 0
     captured = capsys.readouterr()
     assert "second moment" in captured.out
     written = sorted(path.name for path in figures.iterdir())
@@ -160,10 +160,12 @@ def test_figures_are_written_beside_the_table_and_named_on_stderr(folder, tmp_pa
     assert all(name in captured.err for name in written)
 
 
-def test_figures_of_records_without_probes_say_what_measures_them(folder, tmp_path):
+def test_records_with_nothing_to_draw_say_what_measures_some(folder, tmp_path):
     pytest.importorskip("altair")
     with pytest.raises(UsageError, match="--task probes"):
-        compare_command(results=folder, figures=tmp_path / "figures")
+        compare_command(
+            filters=Filters(task=("lra/text",)), results=folder, figures=tmp_path / "figures"
+        )
 
 
 def test_figures_that_cannot_be_written_are_one_sentence(folder, tmp_path):
