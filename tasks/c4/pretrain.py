@@ -9,20 +9,20 @@ QUICK = LanguagePreset(
     name="quick",
     note=(
         "A decoder of 0.54 million parameters on 204 800 tokens: under a minute a method on two CPU"
-        " cores, to see that everything works; it learns little beyond how common tokens are."
+        " cores, to see that everything works; it learns little more than which token often follows which."
     ),
     source="packaged",
     text=Text(tokenizer="glassllm", length=128, train_blocks=1_600),
     training=Training(
-        steps=100,
-        batch_size=16,
+        steps=200,
+        batch_size=8,
         learning_rate=2e-3,
-        warmup_steps=10,
+        warmup_steps=20,
         weight_decay=0.1,
-        evaluate_every=25,
+        evaluate_every=50,
         **TRAINING,
     ),
-    regime=Regime(micro_batch=16),
+    regime=Regime(micro_batch=8),
     decoder=DecoderShape(num_layers=2, num_heads=4, d_model=128, mlp_dim=512),
 )
 SMALL = LanguagePreset(
