@@ -9,7 +9,7 @@ QUICK = LanguagePreset(
     name="quick",
     note=(
         "A decoder of 0.54 million parameters on 204 800 tokens: under a minute a method on two CPU"
-        " cores, to see that everything works; it learns little more than which token follows which."
+        " cores, to see that all works; it learns little more than which token follows which."
     ),
     source="packaged",
     text=Text(tokenizer="glassllm", length=128, train_blocks=1_600),
