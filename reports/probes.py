@@ -5,7 +5,7 @@ Seeds of one method are one reading: the mean of their values, their intervals j
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,6 +21,7 @@ SIDE: Final = 1.959964
 """Standard errors in one side of a 95 % interval."""
 ESTIMATOR: Final = "estimator"
 """The coordinate that names what was measured, where a probe measures more than the method."""
+Place = tuple[tuple[str, Coordinate], ...]
 DIGEST: Final = "digest"
 """What of a card tells measurements apart that must not be joined."""
 assert LEVEL == 0.95
@@ -124,8 +125,11 @@ def is_probe(record: Record) -> bool:
     return record.probe is not None or record.identity.task.split("/")[0] == FAMILY
 
 
-def gather_probes(records: Iterable[Record]) -> Probes:
-    """Groups the records of probes and joins their seeds."""
+def gather_probes(
+    records: Iterable[Record], only: Collection[tuple[str, str]] | None = None
+) -> Probes:
+    """Groups the records of probes and joins their seeds; of the tasks and quantities named, or of
+    all. A model's heads are many points."""
     trials: dict[Setting, list[Record]] = defaultdict(list)
     for record in records:
         if is_probe(record):
@@ -133,7 +137,7 @@ def gather_probes(records: Iterable[Record]) -> Probes:
     groups, gaps = [], []
     for setting, members in sorted(trials.items(), key=lambda item: _order(item[0])):
         measured, empty = _named(members)
-        groups += [_group(setting, measured)] if measured else []
+        groups += [_group(setting, measured, only)] if measured else []
         gaps += [
             Gap(
                 contender=contender,
@@ -182,15 +186,20 @@ def _order(setting: Setting) -> tuple[str | int, ...]:
     )
 
 
-def _group(setting: Setting, members: Sequence[tuple[Contender, Record]]) -> Group:
-    found: dict[tuple[str, str, str], list[tuple[Contender, int, ProbePointRecord]]]
+def _group(
+    setting: Setting,
+    members: Sequence[tuple[Contender, Record]],
+    only: Collection[tuple[str, str]] | None,
+) -> Group:
+    found: dict[tuple[str, str, Place], list[tuple[Contender, int, ProbePointRecord]]]
     found = defaultdict(list)
     gates, remarks, cards = {}, [], []
     for contender, record in members:
         assert record.probe is not None
         for point in record.probe.points:
-            where = json.dumps(point.where, sort_keys=True)
-            key = (contender.label, point.quantity, where)
+            if only is not None and (setting.task, point.quantity) not in only:
+                continue
+            key = (contender.label, point.quantity, _place(point.where))
             found[key].append((contender, record.identity.seed, point))
         if record.probe.gate:
             gates[contender.label] = record.probe.gate
@@ -253,7 +262,7 @@ def _once(readings: Sequence[Reading]) -> list[Reading]:
 
     Where the estimator is the method, it is called as the method is, with the options that tell.
     """
-    kept: dict[tuple[str, str, str], Reading] = {}
+    kept: dict[tuple[str, str, Place], Reading] = {}
     for reading in readings:
         estimator = reading.where.get(ESTIMATOR)
         if estimator == reading.contender.method:
@@ -262,9 +271,13 @@ def _once(readings: Sequence[Reading]) -> list[Reading]:
         elif estimator is not None:
             reading = replace(reading, own=False)
         who = reading.contender.label if reading.own else ""
-        where_text = json.dumps(reading.where, sort_keys=True)
-        kept.setdefault((reading.quantity, who, where_text), reading)
+        kept.setdefault((reading.quantity, who, _place(reading.where)), reading)
     return [*kept.values()]
+
+
+def _place(where: Mapping[str, Coordinate]) -> Place:
+    """Coordinates whatever their order."""
+    return tuple(sorted(where.items()))
 
 
 def _interval(point: ProbePointRecord) -> Interval:

@@ -16,7 +16,8 @@ from reports.probes_entries import endless
 from reports.probes_places import text_of
 from results.statistics import LEVEL
 
-NEEDED, ERROR, UNIFORM = "features-needed", "output-error", "uniform-error"
+NEEDED, GAP = "features-needed", "kernel-gap"
+ERROR, UNIFORM = "output-error", "uniform-error"
 SOFTMAX: Final = "softmax"
 SAME_KERNEL: Final = 1e-3
 """A smaller error of exact attention with the method's own kernel: that kernel is softmax's."""
@@ -162,7 +163,7 @@ def other_kernels(group: Group, model: str | None = None) -> dict[Contender, flo
     """How far exact attention with each method's own kernel is from softmax's, where measured; on
     one model or on all."""
     gaps: dict[Contender, list[float]] = defaultdict(list)
-    found = group.of("kernel-gap") if model is None else _of(group, "kernel-gap", model)
+    found = group.of(GAP) if model is None else _of(group, GAP, model)
     for reading in found:
         gaps[reading.contender].append(math.inf if reading.value is None else reading.value)
     # The mean of zeros has no logarithm, and is no gap.

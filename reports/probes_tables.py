@@ -14,7 +14,7 @@ from reports.probes import ESTIMATOR, Group, Probes, Reading
 from reports.probes_agreement import JUDGED, agreement_grids
 from reports.probes_bias import bias_grids
 from reports.probes_entries import Reasons, label_entry
-from reports.probes_heads import ERROR, NEEDED, UNIFORM
+from reports.probes_heads import ERROR, GAP, NEEDED, UNIFORM
 from reports.probes_pivot import METHOD, View, pivot_grid
 from reports.probes_real import layer_grids, needed_grids
 from reports.probes_spectra import SPECTRA, spectra_grids
@@ -142,8 +142,8 @@ SPECIAL: Final[Mapping[str, Mapping[str, Callable[[Group], list[Grid]]]]] = {
 BEHIND: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "agreement": JUDGED,
     "bias": {"probes/bias": ("relative-bias", "z", "detectable-bias", "threshold", "largest-z")},
-    "needed": {"probes/real-qk": (NEEDED, ERROR, UNIFORM, "kernel-gap")},
-    "layers": {"probes/real-qk": (NEEDED,)},
+    "needed": {"probes/real-qk": (NEEDED, GAP, ERROR, UNIFORM)},
+    "layers": {"probes/real-qk": (NEEDED, GAP)},
     "spectra": {"probes/real-qk": tuple(SPECTRA)},
 }
 """The quantities in those, by part and task."""

@@ -1,7 +1,7 @@
 """Probes for machines: one row a number with its coordinates, and a row for every gap."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from reports.columns import Contender
@@ -9,13 +9,11 @@ from reports.probes import Probes, Setting
 from reports.tidy import Tidy
 
 
-def probe_values(probes: Probes, only: Collection[tuple[str, str]] | None = None) -> Iterator[Tidy]:
-    """Every reading, or those of the tasks and quantities named; one without a value has its reason
-    in its place."""
+def probe_values(probes: Probes, *, gaps: bool = True) -> Iterator[Tidy]:
+    """Every reading; one without a value has its reason in its place. `gaps`: also the trials
+    without any."""
     for group in probes.groups:
         for reading in group.readings:
-            if only is not None and (group.setting.task, reading.quantity) not in only:
-                continue
             row = _row(group.setting, reading.contender, reading.quantity, "completed")
             yield replace(
                 row,
@@ -30,7 +28,7 @@ def probe_values(probes: Probes, only: Collection[tuple[str, str]] | None = None
                 samples=reading.samples,
                 how=reading.how,
             )
-    for gap in probes.gaps if only is None else ():
+    for gap in probes.gaps if gaps else ():
         row = _row(gap.setting, gap.contender, "points", gap.status)
         yield replace(row, reason=gap.reason)
 

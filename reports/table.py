@@ -26,7 +26,7 @@ from reports.grid import Grid
 from reports.language import gather_language, language_tasks
 from reports.language_parts import LanguagePart, language_grids, language_values
 from reports.peers import peer_grids
-from reports.probes import gather_probes, is_probe
+from reports.probes import Probes, gather_probes, is_probe
 from reports.probes_tables import probe_grids, quantities_of
 from reports.probes_tidy import probe_values
 from reports.proxy_tables import proxy_grids
@@ -133,12 +133,9 @@ def _language_part(part: Part) -> LanguagePart | None:
     return cast(LanguagePart, part) if part in get_args(LanguagePart) else None
 
 
-def _behind(records: Sequence[Record], part: Part | None) -> Sequence[Record]:
-    """Those of the tasks that a part is made of: a model's heads are many points to gather."""
-    if part is None:
-        return records
-    tasks = {task for task, _ in quantities_of(part)}
-    return [record for record in records if record.identity.task in tasks]
+def _probes(records: Iterable[Record], part: Part | None) -> Probes:
+    """What a part is made of, or everything."""
+    return gather_probes(records, None if part is None else quantities_of(part))
 
 
 def _cost_parts(part: Part | None, *, cost: bool) -> tuple[CostPart, ...]:
@@ -162,7 +159,7 @@ def _grids(
         found += against_grids(comparison, tuple(against))
         found += language_grids(gather_language(records), cost=cost)
     if part not in get_args(CostPart):
-        found += probe_grids(gather_probes(_behind(records, part)), part)
+        found += probe_grids(_probes(records, part), part)
     costs = gather(records)
     return found + [grid for each in parts for grid in _GRIDS[each](costs)]
 
@@ -180,8 +177,7 @@ def _values(
         yield from published([value for table in against for value in table.values()])
         yield from language_values(gather_language(records), cost=cost)
     if part not in get_args(CostPart):
-        only = None if part is None else quantities_of(part)
-        yield from probe_values(gather_probes(_behind(records, part)), only)
+        yield from probe_values(_probes(records, part), gaps=part is None)
     costs = gather(records)
     for each in parts:
         yield from _VALUES[each](costs)
