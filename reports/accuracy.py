@@ -14,6 +14,8 @@ from reports.cells import (
 )
 from reports.columns import Column, Contender, Facts
 from reports.grid import NOT_RUN, Entry, Grid, Notes, Section, plain, ranges
+from reports.ranking import HEAD as RANK_HEAD
+from reports.ranking import rank_entry, rank_note, suite_ranks
 from results.statistics import Interval
 
 SECTIONS = (("method", ""), ("ceiling", "ceiling"), ("floor", "floor"))
@@ -82,6 +84,10 @@ def _grid(comparison: Comparison, columns: Sequence[Column]) -> Grid:
     means = suite_means(comparison, members) if members else {}
     if members:
         header.append(("mean", "of the 5", f"[{notes.letter(_mean_note(comparison, members))}]"))
+    ranked = members or list(columns)
+    ranks = suite_ranks(comparison, ranked)
+    if ranks:
+        header.append((*RANK_HEAD, f"[{notes.letter(rank_note(ranks, ranked))}]"))
     usual = _usual_seeds(comparison, columns)
     sections = []
     for role, title in SECTIONS:
@@ -93,9 +99,11 @@ def _grid(comparison: Comparison, columns: Sequence[Column]) -> Grid:
                     for c in columns
                 ]
                 row += [_mean_entry(means, contender)] if members else []
+                row += [rank_entry(ranks, contender)] if ranks else []
                 rows.append((labels(contender), *row))
         if role == "floor":
-            rows.append(_majority_row(comparison, columns, members))
+            row = [*_majority_row(comparison, columns, members), *[Entry(text="")] * bool(ranks)]
+            rows.append(tuple(row))
         if rows:
             sections.append(Section(title=title, rows=tuple(rows)))
     _explain(comparison, columns, usual, notes)

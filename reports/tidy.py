@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 
-from reports.cells import MAJORITY, Cell, Comparison
+from reports.cells import MAJORITY, Cell, Comparison, suite_columns
 from reports.columns import Column, Contender, Facts
 from reports.costs import PRICES, by_machine, price_of
 from reports.frame import Row
 from reports.grid import NOT_RUN
+from reports.ranking import suite_ranks
 from results.published import Published
 from results.statistics import Interval
 
@@ -77,6 +78,42 @@ def tidy(comparison: Comparison, *, cost: bool = True) -> Iterator[Tidy]:
                 yield from price_values(column, facts, contender, cell)
         if facts.majority is not None:
             yield majority_value(column, facts, facts.majority)
+    for columns in comparison.blocks():
+        yield from rank_values(comparison, columns)
+
+
+def rank_values(comparison: Comparison, columns: Sequence[Column]) -> Iterator[Tidy]:
+    """The mean rank of each method that has one over the tasks of these columns."""
+    members = suite_columns(columns) or list(columns)
+    ranks = suite_ranks(comparison, members)
+    first, tasks = members[0], ", ".join(column.task for column in members)
+    for contender in comparison.contenders if ranks else ():
+        found = ranks.get(contender.label)
+        if found is not None:
+            yield Tidy(
+                task=first.family or tasks,
+                task_version=None,
+                preset=first.preset,
+                source=", ".join(dict.fromkeys(column.source for column in members)),
+                title=f"mean over {tasks}",
+                stand_in=any(comparison.columns[column].stand_in for column in members),
+                digest="",
+                settings="{}",
+                dtype=first.dtype,
+                device=first.device,
+                compile=first.compile,
+                method=contender.method,
+                options=contender.options,
+                role=contender.role,
+                quantity="mean-rank",
+                unit="1",
+                value=found.mean,
+                low=found.low if found.known else None,
+                high=found.high if found.known else None,
+                status="completed",
+                samples=len(members),
+                how=f"rank among {len(ranks)} methods, interval over tasks",
+            )
 
 
 def published(values: Sequence[Published]) -> Iterator[Tidy]:
