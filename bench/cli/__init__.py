@@ -24,6 +24,7 @@ COMMANDS = {
     "list": "List methods, tasks, suites or presets.",
     "check": "Run the contract on a method: a registered one, a file or an import path.",
     "compare": "Show recorded results as a table of methods against tasks.",
+    "power": "Show how many seeds or examples it takes to see a difference.",
     "reproduce": "Run what tests a paper's claims, and say of each whether it holds here.",
     "doctor": "Show this machine, its packages, and what is unavailable here and why.",
 }
