@@ -8,17 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from reports.cells import compare
 from reports.columns import Column
+from reports.curves import gather
 from reports.figures_axes import DARK, GREY, LIGHT
+from reports.figures_cast import Drawn
 from reports.figures_language import language_sketches
+from reports.figures_lengths import length_drawings
 from reports.figures_panels import Specification
+from reports.figures_pareto import pareto_drawings
 from reports.figures_probes import Sketch, sketches
+from reports.figures_roofline import roofline_drawings
+from reports.figures_training import training_drawings
+from reports.frame import rows
 from reports.grid import ranges
 from reports.language import Group as Trained
 from reports.language import gather_language
 from reports.png import compressed
 from reports.probes import Group, Setting, gather_probes
 from reports.probes_entries import changed, options_text
+from reports.table import scored_records
 from results.record import Record
 
 NEEDED: Final = {"altair": "altair", "vl_convert": "vl-convert-python"}
@@ -84,7 +93,27 @@ def figures(records: Iterable[Record]) -> list[Figure]:
         for sketch in language_sketches(trained):
             name = _name(trained.column, sketch, found)
             found[name] = _figure(name, sketch, _language_source(trained, sketch))
+    for drawn in (*_scores(records), *_costs(records)):
+        name = _unused("-".join((*drawn.words, drawn.sketch.name)), found)
+        found[name] = _figure(name, drawn.sketch, drawn.source)
     return [*found.values()]
+
+
+def _scores(records: Sequence[Record]) -> list[Drawn]:
+    """Of trials that ended with a score: those of language tasks have curves of their own."""
+    scored = compare(rows(scored_records(records)))
+    languages = gather_language(records).comparison
+    return [
+        *pareto_drawings(scored),
+        *pareto_drawings(languages),
+        *training_drawings(scored, records),
+    ]
+
+
+def _costs(records: Sequence[Record]) -> list[Drawn]:
+    """Of what cost trials measured."""
+    costs = gather(records)
+    return [*length_drawings(costs), *roofline_drawings(costs)]
 
 
 def write_figures(found: Sequence[Figure], folder: Path) -> list[Path]:
@@ -107,7 +136,11 @@ def _name(where: Setting | Column, sketch: Sketch, taken: Collection[str]) -> st
     """`probes-variance-quick-second-moment`; a number tells settings of one name apart."""
     words = [where.task.replace("/", "-"), where.preset, sketch.name]
     words += [where.dtype] if where.dtype != "float32" else []
-    name = "-".join(words)
+    return _unused("-".join(words), taken)
+
+
+def _unused(name: str, taken: Collection[str]) -> str:
+    """A number tells apart what would have one name."""
     numbered = (f"{name}-{number}" for number in itertools.count(2))
     return name if name not in taken else next(each for each in numbered if each not in taken)
 

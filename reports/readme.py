@@ -3,6 +3,7 @@
 A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`; its records lie in
 `results/measured/NAME`. `NAME without cost` leaves the price out, where trials shared the machine;
 `NAME only crossovers` shows one part of cost trials or of probes, as `bench compare --part` does.
+The fairness ledger, which repeats much of the cost, stands there as a part of its own only.
 A test compares the two.
 """
 
@@ -34,7 +35,7 @@ def with_tables(text: str) -> str:
         if name not in read:
             read[name] = _records(MEASURED / name)
         cost, part = not match["priceless"], cast(Part | None, match["part"])
-        rendered = render(read[name], "markdown", cost=cost, part=part)
+        rendered = render(read[name], "markdown", cost=cost, part=part, ledger=False)
         if not rendered:
             raise ValueError(f"the records of {name!r} have nothing to show for {part!r}.")
         return f"{match[1]}{rendered}\n<!-- end of table -->"

@@ -8,7 +8,7 @@ from rich.console import Console, Group, RenderableType
 
 from reports.accuracy import score_grids
 from reports.against import against_grids
-from reports.cells import compare
+from reports.cells import Comparison, compare
 from reports.costs import cost_grids
 from reports.crossovers import absent_grids, crossover_grids
 from reports.curve_tables import curve_grids
@@ -25,6 +25,7 @@ from reports.frame import rows
 from reports.grid import Grid
 from reports.language import gather_language, language_tasks
 from reports.language_parts import LanguagePart, language_grids, language_values
+from reports.ledger import ledger_grids, ledger_values
 from reports.peers import peer_grids
 from reports.probes import Probes, gather_probes, is_probe
 from reports.probes_tables import probe_grids, quantities_of
@@ -51,7 +52,9 @@ ProbePart = Literal[
     "spectra",
 ]
 """Of what probes measured."""
-Part = Literal[CostPart, ProbePart, LanguagePart]
+LedgerPart = Literal["ledger"]
+"""What everyone had at its disposal."""
+Part = Literal[CostPart, ProbePart, LanguagePart, LedgerPart]
 
 _GRIDS: Final[Mapping[CostPart, Callable[[Costs], list[Grid]]]] = {
     "curves": curve_grids,
@@ -77,17 +80,19 @@ def render(
     part: Part | None = None,
     against: Iterable[Table] = (),
     width: int = 120,
+    ledger: bool = True,
 ) -> str:
     """The whole comparison as text. `width` concerns the terminal's table alone.
 
     `cost=False` leaves out the price of scores and the records of cost trials; `part` shows one
-    part of cost trials or of probes alone. csv and json are tidy: a number a row, base units;
+    part of cost trials or of probes alone; `ledger=False` leaves the fairness ledger out of the
+    whole. csv and json are tidy: a number a row, base units;
     published numbers are rows of their own.
     """
     if format in ("csv", "json"):
-        values = _values(records, cost=cost, part=part, against=against)
+        values = _values(records, cost=cost, part=part, against=against, ledger=ledger)
         return as_csv(values) if format == "csv" else as_json(values)
-    found = _grids(records, cost=cost, part=part, against=against)
+    found = _grids(records, cost=cost, part=part, against=against, ledger=ledger)
     if format == "markdown":
         return "\n".join(markdown_grid(grid) for grid in found)
     if format == "latex":
@@ -119,14 +124,19 @@ def has_part(records: Iterable[Record], part: Part) -> bool:
     return bool(_grids(records, cost=True, part=part, against=()))
 
 
-def _scored(records: Sequence[Record]) -> Iterator[Record]:
-    """Those that tables of scores show."""
+def scored_records(records: Sequence[Record]) -> Iterator[Record]:
+    """Those that tables and figures of scores show: no cost trials, probes or language tasks."""
     told = language_tasks(records)
     return (
         record
         for record in records
         if not is_cost(record) and not is_probe(record) and record.identity.task not in told
     )
+
+
+def _comparisons(records: Sequence[Record]) -> tuple[Comparison, Comparison]:
+    """Of everything with a score: trained tasks, then language tasks."""
+    return compare(rows(scored_records(records))), gather_language(records).comparison
 
 
 def _language_part(part: Part) -> LanguagePart | None:
@@ -147,17 +157,27 @@ def _cost_parts(part: Part | None, *, cost: bool) -> tuple[CostPart, ...]:
 
 
 def _grids(
-    records: Iterable[Record], *, cost: bool, part: Part | None, against: Iterable[Table]
+    records: Iterable[Record],
+    *,
+    cost: bool,
+    part: Part | None,
+    against: Iterable[Table],
+    ledger: bool = True,
 ) -> list[Grid]:
     records, found, parts = list(records), [], _cost_parts(part, cost=cost)
     if part is not None and (only := _language_part(part)):
         return language_grids(gather_language(records), only, cost=cost)
+    if part == "ledger":
+        return [grid for each in _comparisons(records) for grid in ledger_grids(each)]
     if part is None:
-        comparison = compare(rows(_scored(records)))
+        comparison = compare(rows(scored_records(records)))
         found += score_grids(comparison)
         found += cost_grids(comparison) if cost else []
+        found += ledger_grids(comparison) if cost and ledger else []
         found += against_grids(comparison, tuple(against))
-        found += language_grids(gather_language(records), cost=cost)
+        languages = gather_language(records)
+        found += language_grids(languages, cost=cost)
+        found += ledger_grids(languages.comparison) if cost and ledger else []
     if part not in get_args(CostPart):
         found += probe_grids(_probes(records, part), part)
     costs = gather(records)
@@ -165,17 +185,29 @@ def _grids(
 
 
 def _values(
-    records: Iterable[Record], *, cost: bool, part: Part | None, against: Iterable[Table]
+    records: Iterable[Record],
+    *,
+    cost: bool,
+    part: Part | None,
+    against: Iterable[Table],
+    ledger: bool = True,
 ) -> Iterator[Tidy]:
     records, parts = list(records), _cost_parts(part, cost=cost)
     if part is not None and (told := _language_part(part)):
         yield from language_values(gather_language(records), told, cost=cost)
         return
+    if part == "ledger":
+        for trained in _comparisons(records):
+            yield from ledger_values(trained)
+        return
     if part is None:
-        comparison = compare(rows(_scored(records)))
+        comparison = compare(rows(scored_records(records)))
         yield from tidy(comparison, cost=cost)
         yield from published([value for table in against for value in table.values()])
-        yield from language_values(gather_language(records), cost=cost)
+        languages = gather_language(records)
+        yield from language_values(languages, cost=cost)
+        for trained in (comparison, languages.comparison) if cost and ledger else ():
+            yield from ledger_values(trained, prices=False)
     if part not in get_args(CostPart):
         yield from probe_values(_probes(records, part), gaps=part is None)
     costs = gather(records)

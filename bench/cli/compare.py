@@ -34,6 +34,7 @@ Part = Literal[
     "pretraining",
     "recovery",
     "stability",
+    "ledger",
 ]
 LANGUAGE = ("finetuning", "pretraining", "recovery", "stability")
 """Parts that have a price of their own."""
@@ -102,7 +103,8 @@ def compare_command(
         representations), attention (errors of its output), bias; and of real queries and keys
         needed (features), layers (the same by layer), spectra. Of language tasks: finetuning,
         pretraining, recovery (accuracy and loss against tokens trained), stability (against the
-        learning rate).
+        learning rate). Of all that is trained: ledger (parameters, features, state, operations,
+        tokens and tuning of everyone, with what differs from softmax flagged).
     figures:
         Also draw the figures of probes and language tasks into this folder, each as SVG and as
         PNG; it is made where there is none, and figures of the same name are replaced. Needs the

@@ -27,7 +27,8 @@ def recovery(*records: Record) -> object:
 
 def test_a_language_task_has_its_figures():
     found = [*drawn(*finetuned(), fake_stability_record())]
-    assert found == [RECOVERY, LOSSES, "c4-stability-quick-stability"]
+    price = "c4-quick-accuracy-throughput"
+    assert found == [RECOVERY, LOSSES, "c4-stability-quick-stability", price]
 
 
 def test_recovery_has_methods_in_colour_and_controls_as_named_lines():
