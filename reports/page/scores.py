@@ -10,6 +10,7 @@ from reports.costs import PRICES, by_machine, price_of
 from reports.front import machines
 from reports.grid import NOT_RUN, plain
 from reports.page.anchors import Anchors
+from reports.page.fairness import ledger_view
 from reports.page.views import Body, Line, Spot, View
 from reports.probes_entries import options_text
 
@@ -21,9 +22,10 @@ def columns_of(comparisons: Iterable[Comparison]) -> list[tuple[str, Comparison,
 
 
 def score_views(comparisons: Iterable[Comparison], anchors: Anchors) -> Iterator[View]:
-    """One for each task, preset, source, device and number format."""
+    """One for each task, preset, source, device and number format, and its ledger after it."""
     for name, comparison, column in columns_of(comparisons):
         yield _view(comparison, column, name, anchors)
+        yield from ledger_view(comparison, column, f"ledger-of-{name}", anchors)
 
 
 def where(column: Column) -> str:

@@ -10,7 +10,7 @@ from reports.page.anchors import Anchors
 
 _NUMBER: Final = re.compile(
     r"^[*=]?\s*(?P<number>[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)"
-    r"(?:\s?(?P<prefix>[kMGTP]i?)?B?(?![A-Za-z]))?"
+    r"(?:\s?(?P<prefix>[kKMGTP]i?)?B?(?![A-Za-z]))?"
 )
 _STEPS: Final = " kMGTP"
 _WORDS: Final = {"best": "best", "tied": "tied with the best"}
@@ -77,7 +77,7 @@ def number_of(text: str) -> float | None:
         return None
     prefix = match["prefix"] or ""
     base = 1024.0 if prefix.endswith("i") else 1000.0
-    return float(match["number"]) * base ** _STEPS.index(prefix[:1] or " ")
+    return float(match["number"]) * base ** _STEPS.index(prefix[:1].replace("K", "k") or " ")
 
 
 def view_of(grid: Grid, name: str, anchors: Anchors, trials: Mapping[str, Sequence[str]]) -> View:
