@@ -5,13 +5,14 @@ import importlib.util
 import keyword
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from bench.errors import UsageError
-from bench.registry import load_registry
+from bench.registry import Entry, load_registry
 
 What = Literal["method", "task"]
 Rung = Literal["feature_map", "attention", "mixer"]
@@ -103,10 +104,12 @@ def _check_name(what: What, name: str) -> None:
             f" my-{what}, of {LONGEST_NAME} characters at most{family_too}."
         )
     registry = load_registry()
-    shelf = registry.methods if what == "method" else {**registry.suites, **registry.tasks}
-    if name in shelf:
+    entries: Mapping[str, Entry[Any]]
+    entries = registry.methods if what == "method" else {**registry.suites, **registry.tasks}
+    locators = {taken: entry.locator for taken, entry in entries.items()}
+    if name in locators:
         raise UsageError(
-            f"the name {name!r} is taken by {shelf[name].locator}. Choose another one;"
+            f"the name {name!r} is taken by {locators[name]}. Choose another one;"
             f" `python -m bench list {what}s` shows all."
         )
 
@@ -126,7 +129,9 @@ def place_of(what: What, stem: str, folder: Path) -> Place:
             " package in it, or a folder elsewhere."
         )
     module = ".".join((package, *where.parts, stem)) if inside else stem
-    tests = home.parent / "tests" / package if inside else folder
+    # Without a checkout around them the packages stand among installed ones.
+    in_checkout = inside and (home.parent / "tests").is_dir()
+    tests = home.parent / "tests" / package if in_checkout else folder
     place = Place(
         file=folder / f"{stem}.py", test=tests / f"test_{stem}.py", module=module, registered=inside
     )

@@ -28,7 +28,8 @@ def starting_point_output(
     # Half precisions are added up in float32, and what is returned has the dtype of v.
     dtype = torch.promote_types(q.dtype, torch.float32)
     # In grouped-query attention r query heads share one of the g key-value heads.
-    grouped = q.to(dtype).unflatten(1, (k.shape[1], -1))
+    b, g, _, d = k.shape
+    grouped = q.to(dtype).reshape(b, g, -1, q.shape[2], d)
     keys, values = k.to(dtype)[:, :, None], v.to(dtype)
     distances = (
         grouped.square().sum(-1)[..., :, None]
