@@ -11,9 +11,10 @@ from typing import Final
 
 from reports.columns import Contender, contenders_of
 from reports.frame import rows
+from reports.probes_seeds import mean_of_seeds
 from results.probe import Coordinate, ProbePointRecord
 from results.record import Record
-from results.statistics import LEVEL, Interval, mean_of
+from results.statistics import LEVEL
 
 FAMILY: Final = "probes"
 """The family of tasks whose records are points, also where a record never came to one."""
@@ -237,7 +238,7 @@ def _reading(found: Sequence[tuple[Contender, int, ProbePointRecord]]) -> Readin
     contender, _, first = found[0]
     points = [point for *_, point in found]
     without = [point for point in points if point.value is None]
-    joined = None if without else mean_of([_interval(point) for point in points])
+    joined = None if without else mean_of_seeds(points)
     reason = without[0].reason if without else ""
     if without and len(without) < len(points):
         reason = f"{reason} ({len(without)} of {len(points)} seeds)"
@@ -278,11 +279,3 @@ def _once(readings: Sequence[Reading]) -> list[Reading]:
 def _place(where: Mapping[str, Coordinate]) -> Place:
     """Coordinates whatever their order."""
     return tuple(sorted(where.items()))
-
-
-def _interval(point: ProbePointRecord) -> Interval:
-    assert point.value is not None
-    known = point.low is not None and point.high is not None
-    low = point.low if point.low is not None else point.value
-    high = point.high if point.high is not None else point.value
-    return Interval(mean=point.value, low=low, high=high, known=known)

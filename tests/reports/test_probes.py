@@ -103,6 +103,17 @@ def test_seeds_are_one_reading_and_their_intervals_narrow():
     assert reading.high - reading.value == pytest.approx(1.96 * 0.2 / 2**0.5, rel=1e-4)
 
 
+@pytest.mark.parametrize("size", [1e-150, 1e150])
+def test_seeds_of_numbers_that_have_no_squares_are_joined_like_others(size):
+    records = [
+        fake_probe_record([measured("second-moment", size, off=off)], seed=seed)
+        for seed, off in enumerate((-1.0, 1.0))
+    ]
+    (reading,) = gather_probes(records).groups[0].readings
+    assert reading.value == pytest.approx(size)
+    assert (reading.high - size) / size == pytest.approx(1.96 * 0.02 / 2**0.5, rel=0.03)
+
+
 def test_a_seed_without_a_value_leaves_no_mean_of_the_others():
     points = [fake_point("second-moment", 2.0), fake_point("second-moment", reason="infinite: yes")]
     records = [fake_probe_record([point], seed=seed) for seed, point in enumerate(points)]
