@@ -24,7 +24,7 @@ from reports.figures_cast import (
 )
 from reports.figures_panels import Specification, along_x, along_y, layer, panel_title
 from reports.figures_probes import Sketch
-from reports.numbers import count, size
+from reports.numbers import digits, size
 from reports.probes_entries import options_text
 from results.curve import Crossover, Mode, Quantity
 
@@ -158,7 +158,7 @@ def _line(curve: Curve, mode: Mode, causal: bool, quantity: Quantity) -> Rows:
 
 
 def _row(series: str, length: int, value: float, quantity: Quantity) -> dict[str, Any]:
-    text = f"{count(1000 * value)} ms" if quantity == "latency" else size(value)
+    text = f"{digits(1000 * value)} ms" if quantity == "latency" else size(value)
     return {"series": series, "x": length, "value": value, "text": text}
 
 
@@ -201,9 +201,9 @@ def _crossings(
             at = _middle(each)
             value = _between(line, at) if at is not None else None
             if value is not None:
-                rings.append(
-                    {"series": name, "x": at, "value": value, "text": crossover_text(each)}
-                )
+                ends = {"low": each.below or each.above, "high": each.above}
+                text = crossover_text(each)
+                rings.append({"series": name, "x": at, "value": value, "text": text, **ends})
     return rings
 
 
