@@ -175,7 +175,11 @@ def examples_needed(
     chance: float = POWER,
     alpha: float = ALPHA,
 ) -> int | None:
-    """The fewest test examples, two at least; None if no number of them is enough."""
+    """The fewest test examples, two at least; None if no number of them is enough.
+
+    With two or three seeds still more can lessen the power by a hair: the seeds then dominate, and
+    with them their few degrees of freedom.
+    """
 
     def enough(examples: int) -> bool:
         return power(difference, spread, seeds=seeds, examples=examples, alpha=alpha) >= chance
@@ -213,7 +217,7 @@ def deviation_bounds(seeds: int, level: float = LEVEL) -> tuple[float, float]:
 
 
 def _fewest(enough: Callable[[int], bool], least: int, most: int) -> int | None:
-    """The smallest number from which on it is enough, for a test that never turns back."""
+    """A number that is enough where one less is not."""
     high = least
     while not enough(high):
         if high >= most:

@@ -269,7 +269,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def tied_with_best(
     column: Mapping[str, Sequence[Score]], *, higher_is_better: bool = True, level: float = LEVEL
 ) -> tuple[str, frozenset[str]]:
-    """The name with the best mean, and those not shown to be worse (Holm over the column)."""
+    """The name with the best mean, and those not shown to be worse (Holm over the column).
+
+    The set of both is meant to hold the truly best method in 95 % of cases or more: each of the
+    others would have to beat it by luck at a level divided by their number.
+    """
     sign = 1 if higher_is_better else -1
     means = {
         name: sign * float(np.mean([s.value for s in group])) for name, group in column.items()

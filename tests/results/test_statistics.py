@@ -1,7 +1,5 @@
 """The laws of intervals over seeds, tests of differences and ties."""
 
-import base64
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +8,7 @@ from scipy import stats
 
 from results.statistics import (
     Score,
+    bounded,
     difference,
     holm,
     mean_of,
@@ -17,31 +16,9 @@ from results.statistics import (
     tied_with_best,
     wilson,
 )
+from tests.results.draws import EASY, drawn, score
 
 counts = st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
-
-
-def score(right: np.ndarray, seed: int, *, paired: bool = True) -> Score:
-    right = np.asarray(right, dtype=bool)
-    bits = base64.b64encode(np.packbits(right).tobytes()).decode()
-    return Score(
-        seed=seed,
-        value=float(right.mean()),
-        successes=int(right.sum()),
-        trials=len(right),
-        test_set="fake",
-        outcomes=bits if paired else "",
-    )
-
-
-def drawn_scores(
-    rng: np.random.Generator, *, seeds: int, examples: int, seed_spread: float, gain: float = 0.0
-) -> list[Score]:
-    """Scores from the crossed design: some examples are harder, some seeds are luckier."""
-    easy = np.random.default_rng(5).beta(1.2, 1.8, size=examples)
-    luck = rng.normal(0.0, seed_spread, size=seeds)
-    draws = rng.random((seeds, examples)) < np.clip(easy + gain + luck[:, None], 0, 1)
-    return [score(row, seed) for seed, row in enumerate(draws)]
 
 
 @given(counts)
@@ -113,20 +90,6 @@ def test_separate_test_sets_count_as_more_examples():
     assert apart.half_width < shared.half_width
 
 
-@pytest.mark.parametrize("seed_spread", [0.0, 0.04])
-def test_the_interval_over_seeds_covers_the_truth_at_least_as_often_as_it_says(seed_spread):
-    rng = np.random.default_rng(11)
-    easy = rng.beta(1.2, 1.8, size=200_000)
-    covered = 0
-    for _ in range(400):
-        mine = rng.choice(easy, size=301)
-        luck = rng.normal(0.0, seed_spread, size=(3, 1))
-        draws = rng.random((3, 301)) < np.clip(mine + luck, 0, 1)
-        interval = over_seeds([score(row, seed) for seed, row in enumerate(draws)])
-        covered += interval.low <= easy.mean() <= interval.high
-    assert covered / 400 >= 0.93
-
-
 @pytest.mark.parametrize("paired", [True, False])
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_equal_methods_are_rarely_told_apart(paired, seeds):
@@ -134,11 +97,9 @@ def test_equal_methods_are_rarely_told_apart(paired, seeds):
     false_alarms = 0
     for _ in range(300):
         a, b = (
-            drawn_scores(rng, seeds=seeds, examples=151, seed_spread=0.03 * (seeds > 1))
+            drawn(rng, EASY[:151], seeds=seeds, spread=0.03 * (seeds > 1), kept=paired)
             for _ in range(2)
         )
-        if not paired:
-            a, b = ([score_without_outcomes(s) for s in group] for group in (a, b))
         false_alarms += difference(a, b).p_value < 0.05
     assert false_alarms / 300 <= 0.075
 
@@ -166,7 +127,7 @@ def test_pairing_sees_what_independent_groups_hide():
     hard = rng.random(2001) < 0.5
     better = hard | (rng.random(2001) < 0.02)
     paired = difference([score(better, 0)], [score(hard, 0)])
-    apart = difference([score(better, 0, paired=False)], [score(hard, 0, paired=False)])
+    apart = difference([score(better, 0, kept=False)], [score(hard, 0, kept=False)])
     assert paired.p_value < 0.01 < apart.p_value
 
 
@@ -194,6 +155,42 @@ def test_swapping_the_groups_turns_the_sign_and_keeps_the_verdict(pair):
     there, back = difference(a, b), difference(b, a)
     assert there.p_value == pytest.approx(back.p_value)
     assert there.interval.low == pytest.approx(-back.interval.high)
+
+
+def test_other_seeds_on_the_same_examples_are_paired_by_example():
+    rng = np.random.default_rng(18)
+    hard = rng.random(2001) < 0.5
+    one = [score(hard | (rng.random(2001) < 0.03), 7)]
+    three = [score(hard & (rng.random(2001) > 0.001), seed) for seed in range(3)]
+    assert difference(one, three).test == "paired over examples and seeds"
+    apart = [[score_without_outcomes(s) for s in group] for group in (one, three)]
+    assert difference(one, three).p_value < 0.01 < difference(*apart).p_value
+
+
+@given(st.lists(st.integers(-1, 1), min_size=1, max_size=60))
+def test_mcnemars_interval_holds_the_gap_and_stays_on_the_scale(gains):
+    first, second = (score(sign * np.array(gains) > 0, 0) for sign in (1, -1))
+    interval = difference([first], [second]).interval
+    assert -1.0 <= interval.low <= interval.mean <= interval.high <= 1.0
+    assert interval.mean == pytest.approx(np.mean(gains))
+
+
+@given(counts, st.floats(1e-6, 0.2), st.floats(1.0, 1e6))
+def test_a_bounded_interval_holds_its_estimate_and_stays_on_the_scale(count, variance, freedom):
+    share = count[0] / count[1]
+    interval = bounded(share, variance, freedom)
+    assert 0.0 <= interval.low <= share <= interval.high <= 1.0
+
+
+def test_the_mean_of_students_intervals_has_the_degrees_of_freedom_of_all():
+    rng = np.random.default_rng(19)
+    tasks = [
+        over_seeds([Score(seed=i, value=v) for i, v in enumerate(rng.normal(0, 1, 3))])
+        for _ in range(5)
+    ]
+    joint = mean_of(tasks)
+    assert 2 < joint.freedom <= 10
+    assert joint.half_width < np.hypot.reduce([task.half_width for task in tasks]) / 5
 
 
 def test_damaged_outcomes_are_not_used():
