@@ -1,11 +1,13 @@
 """Our scores beside published ones: a column for each, never one for both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from reports.accuracy import block_title, column_head, column_note, number
 from reports.cells import Cell, Comparison, suite_columns, suite_means
 from reports.columns import Column, Contender
 from reports.grid import NOT_RUN, Entry, Grid, Notes, Section, plain
+from reports.matching import match_values, matches, protocol_grids, shared_blocks, verdict
+from reports.tidy import Tidy, published
 from results.published import LRA_TASKS, Row, Table
 
 NOTHING = Entry(text="-", emphasis="faint")
@@ -17,16 +19,22 @@ def against_grids(comparison: Comparison, tables: Sequence[Table]) -> list[Grid]
     grids, lone = [], []
     methods = {contender.method for contender in comparison.contenders}
     for table in tables:
-        blocks = [
-            shared
-            for columns in comparison.blocks()
-            if (shared := [column for column in columns if column.task in table.columns])
-        ]
+        blocks = shared_blocks(comparison, table)
         if blocks and methods & {row.bench_method for row in table.rows}:
-            grids += [_beside(comparison, columns, table) for columns in blocks]
+            for columns in blocks:
+                grids.append(_beside(comparison, columns, table))
+                grids += protocol_grids(matches(comparison, columns, table), columns, table)
         else:
             lone.append(_alone(table))
     return grids + lone
+
+
+def against_values(comparison: Comparison, tables: Sequence[Table]) -> Iterator[Tidy]:
+    """A row for every published number, and one for each protocol of a task of ours."""
+    for table in tables:
+        yield from published(list(table.values()))
+        for columns in shared_blocks(comparison, table):
+            yield from match_values(comparison, matches(comparison, columns, table), table)
 
 
 def _beside(comparison: Comparison, columns: Sequence[Column], table: Table) -> Grid:
@@ -54,6 +62,7 @@ def _beside(comparison: Comparison, columns: Sequence[Column], table: Table) -> 
         entries += [_our_mean(means, contender)] if members else []
         section = "ours alone" if row is None else "in both" if contender else "published alone"
         rows[section].append((*entries, _mean(row)))
+    notes.general.append(verdict(matches(comparison, columns, table)))
     _explain(table, notes)
     title = block_title("Ours beside published, accuracy in %", columns)
     return Grid(
@@ -102,8 +111,9 @@ def _alone(table: Table) -> Grid:
 def _explain(table: Table, notes: Notes) -> None:
     notes.general += [
         f"Published: {table.title} ({table.citation}); protocol {table.protocol};"
-        f" {CHECKED[table.mark]} unless a note says otherwise. Protocol, data and model sizes are"
-        " not ours: compare shapes, not decimals.",
+        f" {CHECKED[table.mark]} unless a note says otherwise."
+        + f" Measured on {table.machine}, which says nothing of times here."
+        * bool(table.machine),
         table.note,
         "F: reported to fail; -: nothing to show."
         + " Means are recomputed from the five tasks." * (table.unit == "percent"),

@@ -49,6 +49,9 @@ class Row:
     """What the data were."""
     stand_in: bool
     digest: str
+    num_train: int | None
+    max_time: int | None
+    """Tokens in the longest sequence."""
     num_test: int | None
     majority_successes: int | None
     majority_trials: int | None
@@ -158,6 +161,8 @@ def _data_values(data: DataCard | None) -> dict[str, Any]:
         "title": data.title if data else "",
         "stand_in": data.stand_in if data else False,
         "digest": data.digest if data else "",
+        "num_train": data.num_train if data else None,
+        "max_time": data.max_time if data else None,
         "num_test": data.num_test if data else None,
         "majority_successes": data.majority.successes if data else None,
         "majority_trials": data.majority.trials if data else None,

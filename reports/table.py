@@ -7,7 +7,7 @@ from typing import Final, Literal, cast, get_args
 from rich.console import Console, Group, RenderableType
 
 from reports.accuracy import score_grids
-from reports.against import against_grids
+from reports.against import against_grids, against_values
 from reports.cells import Comparison, compare
 from reports.costs import cost_grids
 from reports.crossovers import absent_grids, crossover_grids
@@ -31,7 +31,7 @@ from reports.probes import Probes, gather_probes, is_probe
 from reports.probes_tables import probe_grids, quantities_of
 from reports.probes_tidy import probe_values
 from reports.proxy_tables import proxy_grids
-from reports.tidy import Tidy, as_csv, as_json, published, tidy
+from reports.tidy import Tidy, as_csv, as_json, tidy
 from results.published import Table
 from results.record import Record
 
@@ -203,7 +203,7 @@ def _values(
     if part is None:
         comparison = compare(rows(scored_records(records)))
         yield from tidy(comparison, cost=cost)
-        yield from published([value for table in against for value in table.values()])
+        yield from against_values(comparison, tuple(against))
         languages = gather_language(records)
         yield from language_values(languages, cost=cost)
         for trained in (comparison, languages.comparison) if cost and ledger else ():

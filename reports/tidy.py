@@ -139,6 +139,7 @@ def published(values: Sequence[Published]) -> Iterator[Tidy]:
             value=value.value,
             status="published",
             reason=value.note,
+            machine=value.machine,
         )
 
 

@@ -16,6 +16,8 @@ LRA_TASKS: Final = (
     "lra/pathfinder",
 )
 """The five that LRA's average is over; `lra/pathx` stands apart."""
+PROTOCOLS: Final = "protocols.json"
+"""The one file beside the tables that is none: `results.protocols` reads it."""
 CHANCE_PATHX: Final = 50.0
 """What a mean over six tasks counts for a model that fails on Path-X."""
 
@@ -87,6 +89,8 @@ class Table(_Checked):
     columns: list[str]
     rows: list[Row]
     note: str = ""
+    machine: str = ""
+    """What times and memory were measured on; empty where neither stands in the table."""
 
     @model_validator(mode="after")
     def _columns_are_known(self) -> Self:
@@ -112,6 +116,7 @@ class Table(_Checked):
                     protocol=row.protocol or self.protocol,
                     mark=row.mark or self.mark,
                     citation=row.citation or self.citation,
+                    machine=self.machine,
                     note="; ".join(note for note in (cell.note, row.note) if note),
                 )
 
@@ -131,6 +136,7 @@ class Published:
     protocol: str
     mark: Mark
     citation: str
+    machine: str
     note: str
 
 
@@ -138,7 +144,8 @@ class Published:
 def published_tables() -> tuple[Table, ...]:
     """All tables that ship with the bench, by file name."""
     folder = resources.files("results") / "published"
-    files = sorted((f for f in folder.iterdir() if f.name.endswith(".json")), key=lambda f: f.name)
+    found = (f for f in folder.iterdir() if f.name.endswith(".json") and f.name != PROTOCOLS)
+    files = sorted(found, key=lambda f: f.name)
     return tuple(Table.model_validate_json(file.read_text(encoding="utf-8")) for file in files)
 
 

@@ -57,6 +57,8 @@ def test_every_public_function_and_class_has_a_docstring() -> None:
     silent = [
         f"{name(path)}:{node.lineno} {node.name}"
         for path in modules(*PACKAGES)
+        # A test's name is its sentence, also of a test that `bench new` writes.
+        if not path.name.endswith("_test.py")
         for node in tree(path).body
         if isinstance(node, Function | ast.ClassDef)
         and not node.name.startswith("_")
