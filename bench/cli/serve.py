@@ -50,8 +50,9 @@ def serve_command(
     """
     check_packages()
     server = make_server(folders or (results,), filters or Filters(), port)
-    print(f"http://{ADDRESS}:{server.server_port}/ shows the records; Ctrl-C ends it.", flush=True)
+    address = f"http://{ADDRESS}:{server.server_port}/"
     try:
+        print(f"{address} shows the records; Ctrl-C ends it.", flush=True)
         server.serve_forever(poll_interval=0.2)
     except KeyboardInterrupt:
         sys.stderr.write("Ended.\n")

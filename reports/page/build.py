@@ -144,4 +144,5 @@ def _render(**content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html.j2").render(**content)
+    # The definitions at the template's beginning leave empty lines.
+    return environment.get_template("page.html.j2").render(**content).lstrip()
