@@ -1,5 +1,6 @@
 """Models that predict the next token: one from scratch around any mixer, or a pretrained one."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,12 +13,14 @@ from torch.utils.checkpoint import checkpoint
 from bench.model import Block, Normalise, mixer_maker
 from bench.next_token import OutputLayer
 from methods.api import Method, UnsupportedError
-from methods.core.multihead import BuiltMixer
+from methods.core.multihead import BuiltMixer, MultiHeadMixer
 from tasks.api import ModelShape
 from tasks.language import DecoderShape
 
 INITIAL_DEVIATION = 0.02
-"""Of the tables: the embedding is the output layer too, and larger ones start with sure guesses."""
+"""Of the tables: the embedding is the output layer too, and larger ones start with sure guesses.
+What is looked up is multiplied by the root of the width, else the blocks drown it: without that
+even the next token's dependence on the last was not learned in 200 steps."""
 CHECKED_TOKENS = 8
 
 
@@ -67,11 +70,13 @@ class Decoder(NextTokenModel):
         self.dropout = nn.Dropout(shape.dropout)
         mixers = [make_mixer(layer) for layer in range(shape.num_layers)]
         self.blocks = nn.ModuleList(Block(blocks, mixer) for mixer in mixers)
+        self._soften()
         self.norm = Normalise("layer", shape.d_model)
         self._checkpoints = checkpoint_activations
 
     def forward(self, tokens: Int[Tensor, "b t"]) -> Float[Tensor, "b t e"]:
-        x = self.dropout(self.embedding(tokens) + self.positions[: tokens.shape[1]])
+        x = self.embedding(tokens) + self.positions[: tokens.shape[1]]
+        x = self.dropout(x * math.sqrt(x.shape[-1]))
         for block in self.blocks:
             if self._checkpoints and torch.is_grad_enabled():
                 x = checkpoint(block, x, None, use_reentrant=False)
@@ -79,6 +84,16 @@ class Decoder(NextTokenModel):
                 x = block(x, None)
         out: Tensor = self.norm(x)
         return out
+
+    @torch.no_grad()
+    def _soften(self) -> None:
+        """What is added to the residual stream starts smaller the more layers add to it, as in
+        GPT-2; a mixer without an output projection has a start of its own."""
+        last = [m.mlp[-1].weight for m in self.modules() if isinstance(m, Block)]
+        last += [m.o_proj.weight for m in self._mixers() if isinstance(m, MultiHeadMixer)]
+        for weight in last:
+            assert isinstance(weight, Tensor)
+            weight /= math.sqrt(2 * len(self.blocks))
 
     @property
     def head(self) -> OutputLayer:

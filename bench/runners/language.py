@@ -98,7 +98,8 @@ class _Trial:
             "trained_parameters": trained,
             "method_parameters": sum(p.numel() for p in built.model.method_parameters()),
             "exact_layers": list(built.exact_layers),
-            "card": built.card | {"spikes": RULE, "protocol": protocol(preset)},
+            "card": built.card
+            | {"spikes": RULE, "protocol": protocol(preset, built.corpus.train.shape[1])},
         }
         about = _about(trial, built.corpus.digest)
         every = preset.regime.checkpoint_seconds

@@ -81,13 +81,13 @@ def measured_loss(loss: float) -> list[Measured]:
     ]
 
 
-def protocol(preset: LanguagePreset) -> str:
+def protocol(preset: LanguagePreset, length: int) -> str:
     """What is the same for every method of a table, in words."""
     plan, regime = preset.training, preset.regime
-    tokens = plan.steps * plan.batch_size * preset.text.length
+    tokens = plan.steps * plan.batch_size * length
     return (
         f"{tokens} tokens in {plan.steps} steps of {plan.batch_size} blocks of"
-        f" {preset.text.length}; AdamW (betas {plan.beta1:g} and {plan.beta2:g}, weight decay"
+        f" {length}; AdamW (betas {plan.beta1:g} and {plan.beta2:g}, weight decay"
         f" {plan.weight_decay:g}), {plan.schedule} schedule after {plan.warmup_steps} steps of"
         f" warm-up, gradients clipped at {plan.clip_norm:g} (0: not at all); trained:"
         f" {regime.train}"
