@@ -9,6 +9,7 @@ import pytest
 from bench.cli import COMMANDS, build_app
 from bench.cli.selection import find_method
 from bench.docs.command_pages import command_pages
+from bench.docs.drawings import NONE, method_drawings
 from bench.docs.markdown import Page, escaped, linked
 from bench.docs.method_pages import method_pages
 from bench.docs.task_pages import path, task_pages
@@ -27,7 +28,10 @@ def registry():
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    done = run_command("-m", "mkdocs", "build", "--strict", "--site-dir", str(folder))
+    with pytest.MonkeyPatch.context() as patch:
+        # Drawn by `make docs`; a test of their own draws one.
+        patch.setenv("DOCS_FIGURES", "false")
+        done = run_command("-m", "mkdocs", "build", "--strict", "--site-dir", str(folder))
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -63,8 +67,18 @@ def test_marked_tables_are_rendered_from_their_records(site):
     assert "<td>majority class</td>" in re.sub(r"<td [^>]*>", "<td>", page)
 
 
+def test_a_figure_is_drawn_where_there_are_records_and_its_absence_is_said(registry):
+    drawings = method_drawings(["performer", "delta-rule"])
+    assert list(drawings) == ["performer"]
+    assert drawings["performer"].svg.startswith("<svg")
+    pages = by_path(method_pages(registry, drawings))
+    file = drawings["performer"].path.rpartition("/")[2]
+    assert f"](../figures/{file})" in pages["reference/methods/performer.md"]
+    assert NONE in pages["reference/methods/delta-rule.md"]
+
+
 def test_a_method_s_page_says_what_the_registry_knows(registry):
-    text = by_path(method_pages(registry))["reference/methods/performer.md"]
+    text = by_path(method_pages(registry, {}))["reference/methods/performer.md"]
     assert "https://arxiv.org/abs/2009.14794" in text
     assert "`T m d`" in text
     assert "`'isotropic' | 'optimal' | 'typical'` | `isotropic`" in text
@@ -73,7 +87,7 @@ def test_a_method_s_page_says_what_the_registry_knows(registry):
 
 
 def test_every_option_and_capability_of_every_method_is_on_its_page(registry):
-    pages = by_path(method_pages(registry))
+    pages = by_path(method_pages(registry, {}))
     for name, entry in registry.methods.items():
         text = pages[f"reference/methods/{name}.md"]
         assert all(f"| `{option}` |" in text for option in entry.value.options)
@@ -82,7 +96,7 @@ def test_every_option_and_capability_of_every_method_is_on_its_page(registry):
 
 
 def test_every_preset_and_source_of_every_task_is_on_its_page(registry):
-    pages = by_path(task_pages(registry))
+    pages = by_path(task_pages(registry, {}))
     for name, entry in registry.tasks.items():
         text = pages[path(name)]
         for preset in entry.value.presets:
@@ -92,7 +106,7 @@ def test_every_preset_and_source_of_every_task_is_on_its_page(registry):
 
 
 def test_every_command_on_a_generated_page_means_something(registry):
-    pages = [*method_pages(registry), *task_pages(registry)]
+    pages = [*method_pages(registry, {}), *task_pages(registry, {})]
     found = [command for page in pages for command in commands(page.text)]
     assert len(found) > len(registry.methods) + len(registry.tasks)
     for command in found:

@@ -3,6 +3,7 @@
 Nothing that is generated is kept in the repository, so that it cannot be out of date.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -11,10 +12,11 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page as SitePage
 
 from bench.docs.command_pages import command_pages
+from bench.docs.drawings import Drawing, method_drawings, task_drawings
 from bench.docs.markdown import Page
 from bench.docs.method_pages import method_pages
 from bench.docs.task_pages import task_pages
-from bench.registry import load_registry
+from bench.registry import Registry, load_registry
 from reports.readme import DOCUMENTS, ROOT, with_tables
 
 HOUSE = {"house/design.md": "DESIGN.md", "house/contributing.md": "CONTRIBUTING.md"}
@@ -22,37 +24,55 @@ HOUSE = {"house/design.md": "DESIGN.md", "house/contributing.md": "CONTRIBUTING.
 
 
 @cache
-def sections() -> dict[str, list[Page]]:
+def registry() -> Registry:
+    """What is registered, plug-ins too."""
+    return load_registry()
+
+
+@cache
+def drawings(wanted: bool) -> tuple[dict[str, Drawing], dict[str, Drawing]]:
+    """Of methods and of tasks, by name."""
+    if not wanted:
+        return {}, {}
+    return method_drawings(registry().methods), task_drawings(registry().tasks)
+
+
+@cache
+def sections(wanted: bool) -> dict[str, list[Page]]:
     """Every generated page, under the word that stands for its section in mkdocs.yml."""
-    registry = load_registry()
+    of_methods, of_tasks = drawings(wanted)
     return {
-        "METHODS": method_pages(registry),
-        "TASKS": task_pages(registry),
+        "METHODS": method_pages(registry(), of_methods),
+        "TASKS": task_pages(registry(), of_tasks),
         "COMMANDS": command_pages(),
     }
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Puts the generated pages into the navigation."""
-    config.nav = _filled(config.nav)
+    config.nav = _filled(config.nav, sections(config.extra["figures"]))
     return config
 
 
-def _filled(nav: Any) -> Any:
+def _filled(nav: Any, generated: Mapping[str, list[Page]]) -> Any:
     if isinstance(nav, list):
-        return [_filled(part) for part in nav]
+        return [_filled(part, generated) for part in nav]
     if isinstance(nav, dict):
-        return {title: _filled(part) for title, part in nav.items()}
-    if nav in sections():
-        return [{page.title: page.path} for page in sections()[nav]]
+        return {title: _filled(part, generated) for title, part in nav.items()}
+    if nav in generated:
+        return [{page.title: page.path} for page in generated[nav]]
     return nav
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the generated pages, and the documents of the repository."""
-    for pages in sections().values():
+    """Adds the generated pages, their figures, and the documents of the repository."""
+    wanted = config.extra["figures"]
+    for pages in sections(wanted).values():
         for page in pages:
             files.append(File.generated(config, page.path, content=page.text))
+    for drawn in drawings(wanted):
+        for drawing in drawn.values():
+            files.append(File.generated(config, drawing.path, content=drawing.svg))
     for path, document in HOUSE.items():
         files.append(File.generated(config, path, abs_src_path=str(ROOT / document)))
     return files

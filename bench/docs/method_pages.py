@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from bench.docs.drawings import Drawing, shown
 from bench.docs.markdown import Page, block, code, docstring, escaped, facts, linked, table
 from bench.registry import Entry, Registry
 from bench.selector import describe
@@ -25,11 +26,12 @@ ABILITIES = {
 }
 
 
-def method_pages(registry: Registry) -> list[Page]:
-    """The index, then a page for each method, by name."""
+def method_pages(registry: Registry, drawings: Mapping[str, Drawing]) -> list[Page]:
+    """The index, then a page for each method, by name; `drawings` are by name too."""
     entries = dict(sorted(registry.methods.items()))
     pages = [
-        Page(f"{FOLDER}/{name}.md", name, _page(entry, entries)) for name, entry in entries.items()
+        Page(f"{FOLDER}/{name}.md", name, _page(entry, entries, drawings.get(name)))
+        for name, entry in entries.items()
     ]
     return [Page(f"{FOLDER}/index.md", "All methods", _index(entries)), *pages]
 
@@ -58,7 +60,9 @@ def _index(entries: Mapping[str, Entry[Method]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _page(entry: Entry[Method], entries: Mapping[str, Entry[Method]]) -> str:
+def _page(
+    entry: Entry[Method], entries: Mapping[str, Entry[Method]], drawing: Drawing | None
+) -> str:
     method = entry.value
     parts = [
         f"# {method.name}",
@@ -74,6 +78,8 @@ def _page(entry: Entry[Method], entries: Mapping[str, Entry[Method]]) -> str:
         _options(method),
         "## Try it",
         block(f"python -m bench check {method.name}", _run(method)),
+        "## Time against length",
+        shown(drawing),
         LETTERS,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from bench.docs.drawings import Drawing, shown
 from bench.docs.markdown import Page, block, code, docstring, escaped, facts, linked, table
 from bench.registry import AnyTask, Entry, Registry
 from bench.settings import AnyPreset, default_dtype, known_settings, resolved_settings
@@ -19,10 +20,12 @@ KINDS: Mapping[type, str] = {
 }
 
 
-def task_pages(registry: Registry) -> list[Page]:
-    """The index, then a page for each task, by name."""
+def task_pages(registry: Registry, drawings: Mapping[str, Drawing]) -> list[Page]:
+    """The index, then a page for each task, by name; `drawings` are by name too."""
     entries = dict(sorted(registry.tasks.items()))
-    pages = [Page(path(name), name, _page(entry)) for name, entry in entries.items()]
+    pages = [
+        Page(path(name), name, _page(entry, drawings.get(name))) for name, entry in entries.items()
+    ]
     index = _index(entries, registry.suites)
     return [Page(f"{FOLDER}/index.md", "All tasks", index), *pages]
 
@@ -58,7 +61,7 @@ def _index(entries: Mapping[str, Entry[AnyTask]], suites: Mapping[str, Entry[Sui
     return "\n\n".join(parts) + "\n"
 
 
-def _page(entry: Entry[AnyTask]) -> str:
+def _page(entry: Entry[AnyTask], drawing: Drawing | None) -> str:
     task = entry.value
     parts = [
         f"# {task.name}",
@@ -73,6 +76,7 @@ def _page(entry: Entry[AnyTask]) -> str:
     ]
     for preset in task.presets:
         parts += _preset(task, preset)
+    parts += ["## What was measured", shown(drawing)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
