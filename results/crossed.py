@@ -50,9 +50,10 @@ def _rest(table: NDArray[np.float64]) -> Parts:
     freedom = (rows - 1) * (columns - 1)
     if not freedom:
         return []
-    by_row, by_column = table.mean(axis=1, keepdims=True), table.mean(axis=0, keepdims=True)
-    rest = table - by_row - by_column + table.mean()
-    return [(-float((rest**2).sum()) / freedom / table.size, float(freedom))]
+    centred = table - table.mean()
+    by_row, by_column = centred.mean(axis=1), centred.mean(axis=0)
+    rest = np.vdot(centred, centred) - columns * by_row @ by_row - rows * by_column @ by_column
+    return [(-max(0.0, float(rest)) / freedom / table.size, float(freedom))]
 
 
 def joined(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
