@@ -111,14 +111,8 @@ def _preset(task: AnyTask, preset: AnyPreset) -> Iterable[str]:
         for name, value in resolved_settings(preset).items()
         if name in known and value != ""
     ]
-    yield facts(
-        "unless told otherwise",
-        (
-            ("source", code(preset.source)),
-            ("seeds", ", ".join(map(str, preset.seeds))),
-            ("number format", default_dtype(preset)),
-        ),
-    )
+    seeds = f"seed{'s' * (len(preset.seeds) > 1)} {', '.join(map(str, preset.seeds))}"
+    yield f"Unless told otherwise: source `{preset.source}`, {seeds}, {default_dtype(preset)}."
     yield '??? note "Every value"\n\n' + _indented(table(("setting", "value"), values))
     yield block(
         f"python -m bench plan --methods performer --task {task.name} --preset {preset.name}"
