@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.cli import COMMANDS
 from results.store import Store
 from tests.processes import ROOT, Done, bench
 from tests.results.language import finetuned
@@ -46,12 +47,12 @@ SHORTER = {
     "python -m bench report": "--task lra",
 }
 """How commands begin that would draw for many seconds, and what makes them draw less."""
-NAMES = tuple(
-    f"python -m bench {name}"
-    for name in ("run", "plan", "check", "reproduce", "new", "power", "serve")
-)
-"""Printed without what they need, as the name of a command: they are asked for their help, and so
-is every command line that begins with the last, which would wait for a browser."""
+ALONE = ("list", "compare", "doctor")
+"""Commands that need no more than their name."""
+NAMES = tuple(f"python -m bench {name}" for name in COMMANDS if name not in ALONE)
+"""Printed as the names of commands, without what these need: they are asked for their help."""
+ENDLESS = "python -m bench serve"
+"""It waits for a browser, and is asked for its help too."""
 
 
 def commands(text: str) -> Iterator[str]:
@@ -111,7 +112,7 @@ def run_shortly(command: str) -> Done:
     for beginning, less in SHORTER.items():
         if command.startswith(beginning):
             words = [word for word in words if word not in ("--task", "probes")] + less.split()
-    if command in NAMES or command.startswith(NAMES[-1]):
+    if command in NAMES or command.startswith(ENDLESS):
         return bench(words[0], "--help")
     planned = words[0] in LONG and "--dry-run" not in words
     return bench(*words, *["--dry-run"] * planned)
