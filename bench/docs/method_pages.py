@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LETTERS = (
     "In formulas T is time in tokens, d the head dimension, m the number of features (or of rows or"
     " landmarks that stand for the keys), n the size of a state; other words are options of that"
-    " name. Constants are left out: `python -m bench run --task cost` measures them."
+    " name. Constants are left out: trials of the task `cost` measure them."
 )
 ABILITIES = {
     "causal": "each position sees itself and what came before",
@@ -68,6 +68,7 @@ def _page(
         f"# {method.name}",
         linked(entry.title),
         facts("at a glance", _facts(entry, entries)),
+        LETTERS,
         docstring(method.implementation),
         "## What it can do",
         _abilities(method.can),
@@ -80,7 +81,6 @@ def _page(
         block(f"python -m bench check {method.name}", _run(method)),
         "## Time against length",
         shown(drawing),
-        LETTERS,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -90,7 +90,7 @@ def _facts(entry: Entry[Method], entries: Mapping[str, Entry[Method]]) -> Iterab
     yield "paper", linked(method.paper)
     yield "family", method.family
     yield "operations", code(method.time)
-    yield "decoding state, numbers a head", code(method.state) or "none: it needs all that came"
+    yield "decoding state, numbers a head", code(method.state) or _stateless(method.can)
     if method.same_as:
         yield "same mathematics as", f"[{method.same_as}]({method.same_as}.md)"
     others = [name for name, other in entries.items() if other.value.same_as == method.name]
@@ -98,6 +98,12 @@ def _facts(entry: Entry[Method], entries: Mapping[str, Entry[Method]]) -> Iterab
     yield "role", "" if method.role == "method" else f"{method.role}: added to every run"
     yield "given as", _rung(method)
     yield "source", code(_source(entry))
+
+
+def _stateless(can: Capabilities) -> str:
+    if can.stepwise:
+        return "of constant size, and no formula is told"
+    return "none: it does not go step by step"
 
 
 def _rung(method: Method) -> str:
