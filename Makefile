@@ -1,4 +1,4 @@
-# Two commands need nothing but Python 3.11 or newer: `make demo` and `make test`.
+# They need nothing but Python 3.11 or newer: `make demo`, `make test`, `make docs`.
 
 PYTHON ?= python3
 VENV ?= .venv

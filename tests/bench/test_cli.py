@@ -91,7 +91,9 @@ def test_doctor_tells_the_machine_and_what_is_missing():
     assert report["methods"]["softmax"] == "available"
 
 
-@pytest.mark.parametrize("words", [(), ("run",), ("plan",), ("list",), ("check",), ("compare",), ("new",)])
+@pytest.mark.parametrize(
+    "words", [(), ("run",), ("plan",), ("list",), ("check",), ("compare",), ("new",)]
+)
 def test_every_page_of_help_has_an_example(words):
     done = bench(*words, "--help")
     assert done.returncode == 0
