@@ -92,7 +92,7 @@ def drawing_of(figure: Figure) -> Drawing:
     for node in [*_nodes(given)]:
         thinned |= _thin(node)
         _open(node, bool(legend))
-        _unzero(node)
+        _uncomplaining(node)
     for unused in ("$schema", "background"):
         given.pop(unused, None)
     given["params"] = [*given.get("params", []), {"name": HIDDEN, "value": []}]
@@ -170,10 +170,18 @@ def _open(node: dict[str, Any], has_legend: bool) -> None:
         node["transform"] = [*node.get("transform", []), shown]
 
 
-def _unzero(node: dict[str, Any]) -> None:
-    """A logarithmic axis has no zero; told to do without it, the drawing library complains."""
+def _uncomplaining(node: dict[str, Any]) -> None:
+    """Says what is meant where the drawing library would complain and draw the same.
+
+    A logarithmic axis has no zero to do without, and a size tells names apart that have an order.
+    """
     if node.get("type") == "log" and node.get("zero") is False:
         del node["zero"]
+    encoding = node.get("encoding")
+    for name in ("size", "strokeWidth") if isinstance(encoding, dict) else ():
+        channel = encoding.get(name)
+        if isinstance(channel, dict) and channel.get("type") == "nominal":
+            channel["type"] = "ordinal"
 
 
 def _thin(node: dict[str, Any]) -> bool:

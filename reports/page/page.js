@@ -203,8 +203,13 @@
   async function drawAll() {
     const distance = (figure) => Math.abs(figure.getBoundingClientRect().top);
     for (const figure of [...figures].sort((a, b) => distance(a) - distance(b))) {
-      await draw(figure);
-      await new Promise((resolve) => setTimeout(resolve));
+      // One that cannot be drawn keeps no other from it, and has its numbers all the same.
+      await draw(figure).catch((error) => {
+        figure.querySelector(".plot").textContent = `This figure cannot be drawn: ${error.message}`;
+        console.error(error);
+      });
+      await new Promise((resolve) => window.requestIdleCallback
+        ? requestIdleCallback(resolve, { timeout: 1000 }) : setTimeout(resolve, 20));
     }
     document.body.dataset.ready = "true";
   }
@@ -223,14 +228,14 @@
     const open = all("details[id]").filter((each) => each.open).map((each) => each.id);
     sessionStorage.setItem("left", JSON.stringify({
       at: scrollY, sorted, open,
-      chosen: KINDS.map((kind) => form.elements[kind].selectedOptions[0].textContent),
+      chosen: KINDS.map((kind) => form.elements[kind].value && form.elements[kind].selectedOptions[0].textContent),
     }));
   }
   function restore() {
     const left = live && JSON.parse(sessionStorage.getItem("left") || "null");
     if (!left) return;
     KINDS.forEach((kind, i) => {
-      const option = [...form.elements[kind].options].find((each) => each.textContent === left.chosen[i]);
+      const option = [...form.elements[kind].options].find((each) => left.chosen[i] && each.textContent === left.chosen[i]);
       if (option) form.elements[kind].value = option.value;
     });
     for (const name of left.open) { const each = document.getElementById(name); if (each) each.open = true; }
