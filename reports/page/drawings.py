@@ -178,7 +178,9 @@ def _uncomplaining(node: dict[str, Any]) -> None:
     if node.get("type") == "log" and node.get("zero") is False:
         del node["zero"]
     encoding = node.get("encoding")
-    for name in ("size", "strokeWidth") if isinstance(encoding, dict) else ():
+    if not isinstance(encoding, dict):
+        return
+    for name in ("size", "strokeWidth"):
         channel = encoding.get(name)
         if isinstance(channel, dict) and channel.get("type") == "nominal":
             channel["type"] = "ordinal"

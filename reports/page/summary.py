@@ -155,6 +155,8 @@ def _of_scores(comparison: Comparison, column: Column, link: str, anchors: Ancho
     _ranked(finding, scored, told)
     _front(finding, comparison, column, anchors)
     _floor(finding, comparison, column, scored)
+    if _of_one_run(scored):
+        finding.say("One seed each: what another seed would change is in no interval here.")
     failed = [c.label for c, cell in cells if cell.interval is None]
     if failed:
         finding.say(f"Without a score: {_names(failed)}; the reasons are under Failures.")
@@ -162,6 +164,11 @@ def _of_scores(comparison: Comparison, column: Column, link: str, anchors: Ancho
         finding.say("The data are a stand-in, not the task's own.")
     finding.smoke = column.preset == SMOKE
     return finding
+
+
+def _of_one_run(scored: Sequence[tuple[Contender, Cell]]) -> bool:
+    """Whether a method is called best by one run alone."""
+    return any(cell.best and len(cell.completed) == 1 for _, cell in scored)
 
 
 def _front(finding: Finding, comparison: Comparison, column: Column, anchors: Anchors) -> None:

@@ -92,6 +92,12 @@ def test_a_number_links_to_its_record_and_several_seeds_to_their_heading():
     assert targets == {"#r-", "#g-"}
 
 
+@pytest.mark.parametrize(("seeds", "said"), [((0,), True), ((0, 1), False)])
+def test_a_best_method_of_one_seed_is_said_to_be_one(seeds, said):
+    page = page_of(suite(seeds, ("lra/listops",)))
+    assert ("One seed each" in page.words) == said
+
+
 def hostile(value: object) -> object:
     """The same with an attack in every text that may say anything."""
     kept = ("status", "role", "mode", "level", "verdict", "outcomes", "started")
