@@ -18,6 +18,7 @@ NONE = "This repository keeps no record to draw a figure from."
 TIME = ("cost", "cost-kernel-time")
 OF_TASKS: Mapping[str, tuple[str, str]] = {
     "cost": TIME,
+    "c4/finetune": ("finetune", "c4-finetune-small-recovery-bfloat16"),
     "probes/bias": ("probes", "probes-bias-small-relative-bias"),
     **{
         f"lra/{name}": ("small", f"lra-small-{name}-learning")

@@ -247,7 +247,9 @@ def test_a_packed_record_is_read_like_any_other(store):
     assert store.has(fake_record().identity)
 
 
-@pytest.mark.parametrize("damage", [b"no gzip", gzip.compress(b"{}" * 99)[:-4]])
+@pytest.mark.parametrize(
+    "damage", [b"no gzip", gzip.compress(b"{}" * 99)[:-4]], ids=["no gzip", "cut"]
+)
 def test_a_damaged_packed_file_is_named_and_skipped(store, damage):
     store.folder.mkdir(parents=True)
     (store.folder / "a.json.gz").write_bytes(damage)
