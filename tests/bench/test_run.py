@@ -156,4 +156,4 @@ def test_a_trial_that_passes_its_memory_limit_is_out_of_memory(tmp_path: Path):
     run(tmp_path / "tight", *limited, "0.5")
     assert status(tmp_path / "tight")["fake-gorges"][0] == "out-of-memory"
     run(tmp_path / "wide", *limited, "6")
-    assert status(tmp_path / "wide")["fake-gorges"][0] == "completed"
+    assert status(tmp_path / "wide")["fake-gorges"] == ("completed", "")
