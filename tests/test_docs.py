@@ -68,13 +68,13 @@ def test_marked_tables_are_rendered_from_their_records(site):
 
 
 def test_a_figure_is_drawn_where_there_are_records_and_its_absence_is_said(registry):
-    drawings = method_drawings(["performer", "delta-rule"])
+    drawings = method_drawings(["performer", "fla-delta-rule"])
     assert list(drawings) == ["performer"]
     assert drawings["performer"].svg.startswith("<svg")
     pages = by_path(method_pages(registry, drawings))
     file = drawings["performer"].path.rpartition("/")[2]
     assert f"](../figures/{file})" in pages["reference/methods/performer.md"]
-    assert NONE in pages["reference/methods/delta-rule.md"]
+    assert NONE in pages["reference/methods/fla-delta-rule.md"]
 
 
 def test_a_method_s_page_says_what_the_registry_knows(registry):

@@ -14,8 +14,13 @@ TOLD = (
     "Drawn from records that are kept in this repository. `python -m bench compare --figures"
     " figures` draws your own."
 )
-NONE = "This repository keeps no record to draw a figure from."
+NONE = (
+    "No figure here: this repository keeps no record of it, or the theory page shows what there is."
+    " `python -m bench compare --figures figures` draws your own."
+)
 TIME = ("cost", "cost-kernel-time")
+QUICK_TIME = ("cost-quick", "cost-quick-time")
+"""Of methods that the longer measurement left out: a smoke test, which its title says."""
 OF_TASKS: Mapping[str, tuple[str, str]] = {
     "cost": TIME,
     "c4/finetune": ("finetune", "c4-finetune-small-recovery-bfloat16"),
@@ -41,7 +46,14 @@ class Drawing(NamedTuple):
 
 def method_drawings(names: Iterable[str]) -> dict[str, Drawing]:
     """Time against length beside the reference's, of each method that was measured."""
-    return _each(names, lambda name: _drawn(name, TIME, lambda i: i.method == name))
+
+    def draw(name: str) -> Drawing | None:
+        def own(identity: Identity) -> bool:
+            return identity.method == name
+
+        return _drawn(name, TIME, own) or _drawn(name, QUICK_TIME, own)
+
+    return _each(names, draw)
 
 
 def task_drawings(names: Iterable[str]) -> dict[str, Drawing]:
