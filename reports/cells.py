@@ -27,7 +27,6 @@ from results.statistics import (
 )
 
 MAJORITY = "majority class"
-MEAN = "mean of the suite"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,6 @@ MOST_COLUMNS = 8
 """More are too many to read side by side; csv and json have them all."""
 
 
-WHAT = (("validation accuracy, %", "fraction"), ("validation loss, nat a token", ""))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
     """Validation after some tokens, over seeds."""

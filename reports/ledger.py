@@ -7,6 +7,7 @@ and the search for a learning rate. What lies more than a tenth from softmax is 
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from reports.accuracy import block_title, labels
@@ -36,7 +37,13 @@ class Item:
 
 
 def _protocol(row: Row) -> dict[str, Scalar]:
-    found: dict[str, Scalar] = json.loads(row.protocol or "{}")
+    return _parsed(row.protocol or "{}")
+
+
+@cache
+def _parsed(text: str) -> dict[str, Scalar]:
+    """Thousands of records share a protocol."""
+    found: dict[str, Scalar] = json.loads(text)
     return found
 
 
