@@ -60,6 +60,8 @@ class Request:
     dtype: str | None = None
     """None: each preset's own."""
     compile: bool = False
+    timing: bool = True
+    """Whether trained trials record times, throughput and peak memory."""
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -107,7 +109,14 @@ class Trial:
     same_as: str | None
     reference: Reference | None = None
     """Of a cost trial."""
+    timing: bool = True
+    """False of a trained trial whose times, throughput and peak memory are left out."""
     problem: Problem | None = None
+
+    @property
+    def shares_device(self) -> bool:
+        """Whether others may run beside it: nothing that depends on them is recorded."""
+        return not self.timing or isinstance(self.preset, ProbePreset)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +180,7 @@ def _task_trials(
             role=method.role,
             same_as=method.same_as,
             reference=reference,
+            timing=request.timing or isinstance(preset, CostPreset | ProbePreset),
             problem=problem,
         )
 

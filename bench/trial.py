@@ -43,6 +43,8 @@ def run_trial(trial: Trial, *, command: str, cache: Path | None, report: Report)
         # The one place that must survive whatever a method does.
         found.status = "out-of-memory" if is_out_of_memory(error) else "crashed"
         found.reason = _sentence(error)
+    if not trial.timing:
+        found.leave_times_out()
     provenance = describe_provenance(
         method_file=trial.method_file,
         task_file=trial.task_file,
@@ -71,6 +73,7 @@ def as_record(
         metrics=found.metrics,
         training=found.training,
         cost=Cost(**found.cost) if found.cost else None,
+        untimed=not trial.timing,
         curve=found.curve,
         probe=found.probe,
         language=found.language,

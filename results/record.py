@@ -16,7 +16,7 @@ from results.frozen import Frozen
 from results.language import LanguageResult
 from results.probe import ProbeResult
 
-SCHEMA = 4
+SCHEMA = 5
 Scalar = bool | int | float | str | None
 Status = Literal[
     "completed",
@@ -193,6 +193,8 @@ class Record(Frozen):
     metrics: list[Measured] = Field(default_factory=list)
     training: Training | None = None
     cost: Cost | None = None
+    untimed: bool = False
+    """Whether times, throughput and peak memory were left out: others may have run beside it."""
     curve: CostCurve | None = None
     probe: ProbeResult | None = None
     language: LanguageResult | None = None

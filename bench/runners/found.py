@@ -23,3 +23,10 @@ class Found:
     probe: ProbeResult | None = None
     language: LanguageResult | None = None
     data: DataCard | None = None
+
+    def leave_times_out(self) -> None:
+        """Drops what other trials on the device have a part in."""
+        for name in ("step_seconds", "peak_memory_bytes", "memory_method"):
+            self.cost.pop(name, None)
+        if self.language is not None:
+            self.language = self.language.model_copy(update={"tokens_per_second": None})

@@ -103,7 +103,9 @@ class _Trial:
         }
         about = _about(trial, built.corpus.digest)
         every = preset.regime.checkpoint_seconds
-        self._checkpoint = Checkpoint(cache, trial.identity.digest(), about, every=every)
+        # A timed trial does not go on from times that were taken beside others.
+        name = trial.identity.digest() + ("" if trial.timing else "-untimed")
+        self._checkpoint = Checkpoint(cache, name, about, every=every)
 
     def run(self) -> None:
         """Search or grid first, if there is one; then the main run, its test and its price."""
