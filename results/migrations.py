@@ -14,7 +14,7 @@ def _same(document: Document) -> Document:
     return document
 
 
-STEPS: Mapping[int, Step] = {version: _same for version in range(1, 5)}
+STEPS: Mapping[int, Step] = dict.fromkeys(range(1, SCHEMA), _same)
 """From the version a document has to the step that raises it by one. Schema 1 is the first."""
 
 
