@@ -57,8 +57,8 @@ class Reading:
 class Store:
     """Records by identity. The folder need not exist until something is written."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, location: str | Path) -> None:
+        self.folder = Path(location)
 
     def write(self, record: Record) -> Path:
         """Puts the record on disk, in place of an earlier one of the same identity.

@@ -2,7 +2,6 @@
 
 import io
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bench.cli.records import Filters, check_filters, chosen, read_records
@@ -18,7 +17,7 @@ WORSE = 1
 
 
 def show_changes(
-    folders: tuple[Path, Path],
+    folders: tuple[str, str],
     filters: Filters,
     format: Literal["table", "markdown", "csv", "latex", "json"],
     fail_over: float | None,
@@ -33,7 +32,7 @@ def show_changes(
 
     old, new = _both(folders, filters)
     found = changes(old, new, cost=cost)
-    grid = change_grid(found, old, new, (str(folders[0]), str(folders[1])))
+    grid = change_grid(found, old, new, folders)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     if format == "table":
@@ -49,7 +48,7 @@ def show_changes(
     return WORSE if failures else 0
 
 
-def _both(folders: tuple[Path, Path], filters: Filters) -> "tuple[list[Record], list[Record]]":
+def _both(folders: tuple[str, str], filters: Filters) -> "tuple[list[Record], list[Record]]":
     """The records of both that pass the filters, which need match in one of them only."""
     old, new = (read_records(folder) for folder in folders)
     check_filters([*old, *new], filters)

@@ -43,9 +43,9 @@ PIPE_WIDTH = 120
 
 
 def compare_command(
-    *folders: Path,
+    *folders: str,
     filters: Filters | None = None,
-    results: Path = Path("bench-results"),
+    results: str = "bench-results",
     format: Format = "table",
     against: Literal["published"] | None = None,
     cost: bool = True,
@@ -130,7 +130,7 @@ def compare_command(
     return 0
 
 
-def _check_folders(folders: tuple[Path, ...], fail_over: float | None, *, alone: object) -> None:
+def _check_folders(folders: tuple[str, ...], fail_over: float | None, *, alone: object) -> None:
     """Raises UsageError where they are too many, or come with what is not for them."""
     if len(folders) > 2:
         raise UsageError(

@@ -1,7 +1,6 @@
 """`bench doctor`: this machine, its packages, and what is unavailable here and why."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -22,7 +21,7 @@ from tasks.sweep import CostTask
 
 def doctor_command(
     *,
-    results: Annotated[Path, Parameter(name="--results")] = Path("bench-results"),
+    results: Annotated[str, Parameter(name="--results")] = "bench-results",
     json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """Show this machine, its packages, and what is unavailable here and why.

@@ -22,7 +22,7 @@ def check_packages() -> None:
         raise UsageError(missing)
 
 
-def load(folders: Sequence[Path]) -> "tuple[list[Record], list[str]]":
+def load(folders: Sequence[str]) -> "tuple[list[Record], list[str]]":
     """Every sound record, and a line for each file that was passed over.
 
     Of two records of one trial in different folders the later one is taken.
@@ -33,7 +33,7 @@ def load(folders: Sequence[Path]) -> "tuple[list[Record], list[str]]":
     problems = []
     for folder in folders:
         reading = Store(folder).read()
-        problems += [f"{folder.name}/{problem}" for problem in reading.problems]
+        problems += [f"{Path(folder).name}/{problem}" for problem in reading.problems]
         for record in reading.records:
             rival = newest.setdefault(record.identity.digest(), record)
             if rival.provenance.started < record.provenance.started:
@@ -41,7 +41,7 @@ def load(folders: Sequence[Path]) -> "tuple[list[Record], list[str]]":
     return [*newest.values()], problems
 
 
-def page_of(folders: Sequence[Path], filters: Filters, *, live: str) -> str:
+def page_of(folders: Sequence[str], filters: Filters, *, live: str) -> str:
     """The page of a folder that may still be empty, or not be there yet."""
     from reports.page.build import build_page
 
@@ -49,10 +49,10 @@ def page_of(folders: Sequence[Path], filters: Filters, *, live: str) -> str:
     return build_page(chosen(records, filters), problems=problems, live=live)
 
 
-def state_of(folders: Sequence[Path]) -> str:
+def state_of(folders: Sequence[str]) -> str:
     """A digest of names, sizes and times of all files: another one means that something changed."""
     seen = hashlib.sha256()
-    for folder in folders:
+    for folder in map(Path, folders):
         if not folder.is_dir():
             continue
         with os.scandir(folder) as entries:

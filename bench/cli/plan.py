@@ -1,7 +1,6 @@
 """`bench plan`: what a run would do, without doing it."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -20,7 +19,7 @@ CHEAP = ("unavailable", "unsupported")
 def plan_command(
     selection: Selection,
     *,
-    results: Annotated[Path, Parameter(name="--results")] = Path("bench-results"),
+    results: Annotated[str, Parameter(name="--results")] = "bench-results",
     json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """Show what a run would do, without doing it.

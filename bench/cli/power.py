@@ -3,7 +3,6 @@
 import json
 import math
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -55,7 +54,7 @@ def power_command(
     power: float = 0.8,
     alpha: float = 0.05,
     comparisons: int = 1,
-    results: Path = Path("bench-results"),
+    results: str = "bench-results",
     task: str | None = None,
     methods: Annotated[tuple[str, ...], Several] = (),
     preset: str | None = None,
@@ -174,7 +173,7 @@ def _told(
 
 
 def _read(
-    results: Path, filters: Filters, difference: float, examples: int | None, *, paired: bool
+    results: str, filters: Filters, difference: float, examples: int | None, *, paired: bool
 ) -> "Pilot":
     from reports.pilot import pilot_of
 

@@ -41,13 +41,14 @@ class Filters:
     """Only trials begun before this time."""
 
 
-def read_records(folder: Path, *, curves: bool = False) -> "list[Record]":
+def read_records(location: str, *, curves: bool = False) -> "list[Record]":
     """Every sound record; the problems go to stderr. Raises UsageError where there is none.
 
     `curves`: with the losses of training, which are most of a record's memory.
     """
     from results.store import Store
 
+    folder = Path(location)
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise UsageError(

@@ -10,10 +10,10 @@ from bench.errors import UsageError
 
 
 def report_command(
-    *folders: Path,
+    *folders: str,
     html: Path,
     filters: Filters | None = None,
-    results: Path = Path("bench-results"),
+    results: str = "bench-results",
     title: str = "Attention Bench",
 ) -> int:
     """Write a page with a summary in words, tables, figures, failures and every record.
@@ -43,7 +43,7 @@ def report_command(
     """
     check_packages()
     chosen = folders or (results,)
-    for folder in chosen:
+    for folder in map(Path, chosen):
         if not folder.is_dir():
             what = "is a file" if folder.exists() else "does not exist"
             raise UsageError(f"the results folder {str(folder)!r} {what}. Name another.")

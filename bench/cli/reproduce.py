@@ -35,7 +35,7 @@ def reproduce_command(
     *,
     preset: Literal["quick", "small", "paper"] = "quick",
     only: Annotated[tuple[str, ...], Several] = (),
-    results: Annotated[Path, Parameter(name="--results")] = Path("bench-results"),
+    results: Annotated[str, Parameter(name="--results")] = "bench-results",
     seeds: Annotated[tuple[int, ...] | None, Several] = None,
     device: str = "auto",
     time_limit: float | None = None,

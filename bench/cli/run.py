@@ -32,7 +32,7 @@ FAILED = ("failed-gate", "out-of-memory", "timed-out", "diverged", "crashed")
 def run_command(
     selection: Selection,
     *,
-    results: Annotated[Path, Parameter(name="--results")] = Path("bench-results"),
+    results: Annotated[str, Parameter(name="--results")] = "bench-results",
     rerun: Annotated[bool, Flag] = False,
     time_limit: float | None = None,
     memory_limit: float | None = None,

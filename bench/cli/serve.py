@@ -4,7 +4,6 @@ import sys
 import threading
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Final
 
 from bench.cli.pages import check_packages, page_of, state_of
@@ -23,9 +22,9 @@ HEADERS: Final = {
 
 
 def serve_command(
-    *folders: Path,
+    *folders: str,
     filters: Filters | None = None,
-    results: Path = Path("bench-results"),
+    results: str = "bench-results",
     port: int = 8765,
 ) -> int:
     """Show the page of `bench report` in this machine's browser, and keep it up to date.
@@ -61,7 +60,7 @@ def serve_command(
     return 0
 
 
-def make_server(folders: Sequence[Path], filters: Filters, port: int) -> "LiveServer":
+def make_server(folders: Sequence[str], filters: Filters, port: int) -> "LiveServer":
     """A server that listens and does not answer yet. Raises UsageError where the port is taken."""
     try:
         return LiveServer(folders, filters, port)
@@ -73,7 +72,7 @@ def make_server(folders: Sequence[Path], filters: Filters, port: int) -> "LiveSe
 class LiveServer(ThreadingHTTPServer):
     """Answers with the page of what the folders hold now."""
 
-    def __init__(self, folders: Sequence[Path], filters: Filters, port: int) -> None:
+    def __init__(self, folders: Sequence[str], filters: Filters, port: int) -> None:
         super().__init__((ADDRESS, port), _Handler)
         self.folders, self.filters = folders, filters
         self._lock = threading.Lock()
