@@ -36,50 +36,8 @@ PACKAGES = (
 _GIB = 2**30
 
 
-def resolve_device(text: str) -> str:
-    """`auto`, `cpu`, `cuda` or `cuda:N` as the device that torch is given.
-
-    `auto` is the first GPU, or the processor where there is none.
-    """
-    if text == "cpu":
-        return "cpu"
-    num_gpus = _num_gpus()
-    if text == "auto":
-        return "cuda:0" if num_gpus else "cpu"
-    asked = re.fullmatch(r"cuda(?::(\d+))?", text)
-    if asked is None:
-        raise ValueError(f"The device {text!r} is none of auto, cpu, cuda and cuda:N.")
-    if num_gpus == 0:
-        raise ValueError(f"The device {text!r} was asked for, but torch sees no GPU. Use cpu.")
-    index = int(asked[1] or 0)
-    if index >= num_gpus:
-        raise ValueError(
-            f"The device {text!r} was asked for, but torch sees {num_gpus} GPUs:"
-            f" cuda:0 to cuda:{num_gpus - 1}."
-        )
-    return f"cuda:{index}"
-
-
-def device_kind(device: str) -> str:
-    """`cpu`, or the GPU's name: two GPUs of one kind are the same device to a record."""
-    if device == "cpu":
-        return "cpu"
-    import torch
-
-    return torch.cuda.get_device_name(device)
-
-
-def compute_capability(device: str) -> tuple[int, int] | None:
-    """What generation a CUDA device is of, as (major, minor); None for a processor."""
-    if device == "cpu":
-        return None
-    import torch
-
-    return torch.cuda.get_device_capability(device)
-
-
 def describe_machine(device: str) -> Machine:
-    """The machine as seen from `device`, which `resolve_device` has returned."""
+    """The machine as seen from `device`: `cpu` or `cuda:N`."""
     import torch
 
     processor, cores, memory = _processor(), _num_cores(), psutil.virtual_memory().total
@@ -90,7 +48,9 @@ def describe_machine(device: str) -> Machine:
         gpu, gpu_memory = properties.name, properties.total_memory
         # The processor stays in the name: small models wait for it on any GPU.
         name = f"{gpu}, {gpu_memory / _GIB:.0f} GiB, with {processor}, {cores} cores"
-        driver, clock = _nvidia_smi("driver_version"), _gpu_clock()
+        # The index would not do: CUDA may number, hide and split devices otherwise.
+        uuid = f"GPU-{properties.uuid}"
+        driver, clock = _nvidia_smi("driver_version", uuid), _gpu_clock(uuid)
     return Machine(
         name=name,
         processor=processor,
@@ -105,12 +65,6 @@ def describe_machine(device: str) -> Machine:
         driver=driver,
         clock_hertz=clock,
     )
-
-
-def _num_gpus() -> int:
-    import torch
-
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def _processor() -> str:
@@ -142,15 +96,16 @@ def _processor_clock() -> float | None:
     return megahertz * 1e6 or None
 
 
-def _gpu_clock() -> float | None:
-    """The highest clock of the first GPU's multiprocessors, in hertz."""
-    megahertz = _nvidia_smi("clocks.max.sm")
+def _gpu_clock(uuid: str) -> float | None:
+    """The highest clock of a GPU's multiprocessors, in hertz."""
+    megahertz = _nvidia_smi("clocks.max.sm", uuid)
     return float(megahertz) * 1e6 if megahertz and megahertz.isdigit() else None
 
 
-def _nvidia_smi(field: str) -> str | None:
-    """One field of the first GPU; None where the tool is missing or silent."""
-    command = ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader,nounits", "--id=0"]
+def _nvidia_smi(field: str, uuid: str) -> str | None:
+    """One field of a GPU; None where the tool is missing or silent."""
+    form = "--format=csv,noheader,nounits"
+    command = ["nvidia-smi", f"--query-gpu={field}", form, f"--id={uuid}"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -10,7 +10,8 @@ from rich.table import Table
 
 from bench.cli.selection import is_installed
 from bench.compatibility import method_problem
-from bench.machine import describe_machine, resolve_device
+from bench.executors.devices import find_devices
+from bench.machine import describe_machine
 from bench.memory import PeakMemory
 from bench.registry import Registry, load_registry
 from bench.settings import data_options
@@ -38,7 +39,7 @@ def doctor_command(
         Print as JSON.
     """
     registry = load_registry()
-    device = resolve_device("auto")
+    device = find_devices("auto")[0].name
     with PeakMemory(device) as memory:
         pass
     reading = Store(results).read()

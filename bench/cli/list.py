@@ -12,7 +12,7 @@ from rich.table import Table
 from bench.cli.selection import is_installed
 from bench.compatibility import Problem, method_problem
 from bench.errors import UsageError, nearest
-from bench.machine import resolve_device
+from bench.executors.devices import find_devices
 from bench.registry import Registry, load_registry
 from bench.selector import describe
 from bench.settings import AnyPreset
@@ -116,7 +116,7 @@ def _methods(registry: Registry) -> list[Row]:
 
 def _problem(method: Method) -> Problem | None:
     """Why the method runs on no device of this machine."""
-    for device in dict.fromkeys(("cpu", resolve_device("auto").split(":")[0])):
+    for device in dict.fromkeys(("cpu", find_devices("auto")[0].name.split(":")[0])):
         problem = method_problem(method, device=device, dtype=None, is_installed=is_installed)
         if problem is None:
             return None

@@ -1,6 +1,7 @@
 """What `run` and `plan` share: the options that choose trials, and the plan made from them."""
 
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,7 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from bench.errors import UsageError
-from bench.machine import compute_capability, device_kind, resolve_device
+from bench.executors.devices import Device, find_devices
 from bench.plan import RELEASE, ChosenMethod, Plan, Request, Surroundings, make_plan
 from bench.registry import AnyTask, Entry, Registry, is_locator, load_locator, load_registry
 from bench.selector import parse_pairs, parse_selector, resolve_options
@@ -37,7 +38,8 @@ class Selection:
     seeds: Annotated[tuple[int, ...] | None, Several] = None
     """One trial for each."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """auto, all, cpu, cuda or cuda:N. With all, GPUs of one kind share the trials, and each kind
+    has trials of its own."""
     dtype: Literal["float32", "bfloat16", "float16", "float64"] | None = None
     """Half precisions run under autocast: weights stay in float32. Default: the preset's own, which
     is float32 except in some language tasks."""
@@ -49,14 +51,21 @@ class Selection:
     train: Trains | None = None
     """What of a language model learns: all, attention, or the method's own parameters (method).
     Short for --set train=..."""
+    timing: bool = True
+    """Record times, throughput and peak memory of training; --no-timing leaves them out, so that
+    trials may run beside each other."""
     set: Annotated[tuple[str, ...], Several] = field(default=())
     """key=value pairs that change the preset, such as steps=500 learning_rate=0.001."""
 
 
-def plan_selection(selection: Selection, cache: Path | None) -> Plan:
-    """The plan, made against this machine's registry and packages. Raises UsageError."""
+def plan_selection(
+    selection: Selection, cache: Path | None, devices: Sequence[Device] | None = None
+) -> Plan:
+    """The plan, made against this machine's registry and packages. Raises UsageError.
+
+    devices: where it will run; if not given, those of this machine that the selection names.
+    """
     registry = load_registry()
-    device = _device(selection.device)
     tasks = _tasks(selection, registry)
     if selection.train and not any(isinstance(t.value, LanguageTask) for t in tasks):
         raise UsageError("No chosen task trains a language model: leave --train out.")
@@ -66,10 +75,9 @@ def plan_selection(selection: Selection, cache: Path | None) -> Plan:
         preset=selection.preset,
         source=_source(selection.source),
         seeds=selection.seeds,
-        device=device,
-        device_kind=device_kind(device),
         dtype=selection.dtype,
         compile=selection.compile,
+        timing=selection.timing,
         settings=_settings(selection),
     )
 
@@ -83,15 +91,19 @@ def plan_selection(selection: Selection, cache: Path | None) -> Plan:
         path = Path(name.removeprefix(RELEASE)) if name.startswith(RELEASE) else None
         return source.missing(LoadRequest(data=data_options(preset), path=path, cache=cache))
 
-    return make_plan(
-        request,
-        Surroundings(
+    def plan_on(device: Device) -> Plan:
+        here = Surroundings(
             is_installed=is_installed,
             source_problem=source_problem,
             find_method=lambda text: find_method(text, registry),
-            compute_capability=compute_capability,
-        ),
-    )
+            compute_capability=lambda _: device.compute_capability,
+        )
+        return make_plan(replace(request, device=device.name, device_kind=device.kind), here)
+
+    kinds: dict[str, Device] = {}
+    for device in devices or chosen_devices(selection.device):
+        kinds.setdefault(device.kind, device)
+    return Plan(trials=tuple(t for device in kinds.values() for t in plan_on(device).trials))
 
 
 def is_installed(package: str) -> bool:
@@ -152,9 +164,10 @@ def _tasks(selection: Selection, registry: Registry) -> tuple[Entry[AnyTask], ..
     return tuple(found.values())
 
 
-def _device(name: str) -> str:
+def chosen_devices(name: str) -> tuple[Device, ...]:
+    """This machine's devices of that name. Raises UsageError."""
     try:
-        return resolve_device(name)
+        return find_devices(name)
     except ValueError as error:
         raise UsageError(str(error)) from error
 

@@ -9,10 +9,9 @@ import psutil
 import pytest
 import torch
 
-from bench.machine import describe_machine, device_kind, resolve_device
-from tests.processes import run_python
+from bench.executors.devices import visible_gpus
+from bench.machine import describe_machine
 
-without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is present")
 with_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is present")
 
 
@@ -47,54 +46,9 @@ def test_only_installed_packages_have_a_version() -> None:
     assert "no-such-package" not in describe_machine("cpu").versions
 
 
-def test_the_processor_is_its_own_kind_of_device() -> None:
-    assert device_kind("cpu") == "cpu"
-    assert resolve_device("cpu") == "cpu"
-
-
-@without_gpu
-def test_auto_is_the_processor_where_there_is_no_gpu() -> None:
-    assert resolve_device("auto") == "cpu"
-
-
-@without_gpu
-@pytest.mark.parametrize("text", ["cuda", "cuda:0", "cuda:7"])
-def test_a_gpu_that_is_absent_is_refused_in_words(text: str) -> None:
-    with pytest.raises(ValueError, match=rf"'{text}' was asked for, but torch sees no GPU"):
-        resolve_device(text)
-
-
-@with_gpu
-def test_auto_is_the_first_gpu() -> None:
-    assert resolve_device("auto") == resolve_device("cuda") == "cuda:0"
-
-
-@with_gpu
-def test_a_gpu_beyond_the_last_is_refused_in_words() -> None:
-    with pytest.raises(ValueError, match="was asked for, but torch sees"):
-        resolve_device("cuda:999")
-
-
 @with_gpu
 def test_a_gpu_is_described_with_its_memory_and_driver() -> None:
     machine = describe_machine("cuda:0")
-    assert machine.gpu == device_kind("cuda:0")
+    assert machine.gpu == visible_gpus()[0].kind
     assert machine.gpu_memory_bytes
     assert machine.driver
-
-
-@pytest.mark.parametrize("text", ["gpu", "cuda:", "cuda:x", "CPU", ""])
-def test_a_word_that_is_no_device_is_refused_in_words(text: str) -> None:
-    with pytest.raises(ValueError, match="none of auto, cpu, cuda and cuda:N"):
-        resolve_device(text)
-
-
-def test_naming_the_processor_needs_no_torch() -> None:
-    run_python(
-        """
-        import sys
-        from bench.machine import device_kind, resolve_device
-        device_kind(resolve_device("cpu"))
-        assert "torch" not in sys.modules
-        """
-    )
