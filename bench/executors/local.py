@@ -1,22 +1,28 @@
 """Runs trials one after another on this machine, each in a process of its own.
 
 Processes come from a fork server that already holds torch. A trial that hangs, crashes or runs out
-of memory costs its own record only; when the driver dies, so does the running trial.
+of memory costs its own record only; when the driver dies, so does the running trial, and with it
+whatever it has started (bench/executors/keeper.py).
 """
 
 import contextlib
 import datetime
+import math
 import multiprocessing
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from types import MappingProxyType
 
+import psutil
+
+from bench.executors.keeper import SAVE, keep
 from bench.memory import keep_freed_memory, limit_memory
 from bench.plan import Trial
 from bench.provenance import describe_provenance
@@ -32,6 +38,10 @@ process has the core: one busy neighbour made a trial of 6 s last over 60 s, aga
 value, which costs some 20 % on a quiet machine."""
 SILENT = "99"
 """Above every level that torch's profiler logs at."""
+FAREWELL = 2.0
+"""Seconds a trial that has sent its record may take to end by itself."""
+PATIENCE = 30.0
+"""Seconds after which a trial's keeper is taken to hang itself."""
 LOG_TAIL = 400
 """Characters of a crashed trial's last output that go into its record."""
 
@@ -49,8 +59,12 @@ class Job:
     threads: int | None = None
 
 
+class Stopped(Exception):  # noqa: N818
+    """The running trial was asked to stop, and has left no record."""
+
+
 class LocalExecutor:
-    """To be used as a context manager: leaving it ends the running trial."""
+    """Runs one trial at a time. To be used as a context manager: leaving it ends it for good."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -60,65 +74,115 @@ class LocalExecutor:
         # Else torch's profiler tells of every start and stop, where a crash leaves its last words.
         os.environ.setdefault("KINETO_LOG_LEVEL", SILENT)
         self._context.set_forkserver_preload(["bench.executors.preload"])
-        self._running: ForkServerProcess | None = None
+        self._stop_by = math.inf
+        self._stopping, self._stop = self._context.Pipe(duplex=False)
 
     def __enter__(self) -> "LocalExecutor":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end_running()
+        self._stop.close()
+        self._stopping.close()
 
-    def run(self, trial: Trial, report: Report) -> Record:
-        """The trial's record, whatever becomes of its process."""
+    def run(
+        self, trial: Trial, report: Report, *, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> Record:
+        """The trial's record, whatever becomes of its process.
+
+        environment: set in that process before anything else. Raises Stopped after `stop`.
+        """
         if trial.problem is not None:
             return self._record(trial, trial.problem.status, trial.problem.reason, seconds=0.0)
+        if self._is_stopped:
+            raise Stopped
         started = time.monotonic()
-        here, there = self._context.Pipe()
+        limit = math.inf if self._job.time_limit is None else self._job.time_limit
         output, child_output = self._context.Pipe(duplex=False)
-        with here, Tail(output) as tail:
-            self._running = self._context.Process(
-                target=_child, args=(there, child_output, trial, self._job), daemon=False
-            )
-            self._running.start()
-            there.close()
-            child_output.close()
-            record = self._listen(here, started, report)
-            died_of = self._end_running()
+        with Tail(output) as tail:
+            here, process = self._start(child_output, trial, dict(environment))
+            try:
+                with here:
+                    record = self._listen(here, process, started + limit, report)
+                    timed_out = time.monotonic() >= started + limit
+                    if record is not None:
+                        process.join(timeout=FAREWELL)
+            finally:
+                code = _end(process)
         if record is not None:
             return record
+        if self._is_stopped:
+            raise Stopped
         seconds = time.monotonic() - started
-        limit = self._job.time_limit
-        if limit is not None and seconds >= limit:
+        if timed_out:
             reason = f"It took longer than the time limit of {limit:g} s (--time-limit)."
             return self._record(trial, "timed-out", reason, seconds)
-        return self._record(trial, "crashed", _cause_of_death(died_of, tail.text()), seconds)
+        return self._record(trial, "crashed", _cause_of_death(code, tail.text()), seconds)
 
-    def _listen(self, pipe: Connection, started: float, report: Report) -> Record | None:
-        limit = self._job.time_limit
+    def stop(self, grace: float = 0.0) -> None:
+        """End the running trial, and begin no other; from any thread, or a signal's handler.
+
+        A trial that keeps checkpoints is asked to save one first, and has `grace` seconds for it.
+        """
+        self._stop_by = min(self._stop_by, time.monotonic() + grace)
+        # There is nothing to stop once the executor is closed.
+        with contextlib.suppress(OSError):
+            self._stop.send_bytes(b"stop")
+
+    @property
+    def _is_stopped(self) -> bool:
+        return self._stop_by < math.inf
+
+    def _start(
+        self, output: Connection, trial: Trial, environment: dict[str, str]
+    ) -> tuple[Connection, ForkServerProcess]:
+        """A second time if the fork server dies meanwhile: it is begun anew."""
+        for is_last in (False, True):
+            here, there = self._context.Pipe()
+            process = self._context.Process(
+                target=_child, args=(there, output, trial, self._job, environment), daemon=False
+            )
+            with there:
+                try:
+                    process.start()
+                except (EOFError, OSError):
+                    here.close()
+                    if is_last:
+                        output.close()
+                        raise
+                except BaseException:
+                    # Without this end, what may have been started ends by itself.
+                    here.close()
+                    output.close()
+                    raise
+                else:
+                    output.close()
+                    return here, process
+        raise AssertionError("the second attempt returns or raises")
+
+    def _listen(
+        self, pipe: Connection, process: ForkServerProcess, deadline: float, report: Report
+    ) -> Record | None:
+        sources: list[Connection | int] = [pipe, self._stopping, process.sentinel]
         while True:
-            left = None if limit is None else max(0.0, started + limit - time.monotonic())
-            try:
-                if not pipe.poll(left):
-                    return None
-                message = pipe.recv()
-            except (EOFError, OSError):
+            until = min(deadline, self._stop_by)
+            left = None if until == math.inf else max(0.0, until - time.monotonic())
+            ready = wait(sources, left)
+            if not ready:
                 return None
-            if isinstance(message, Progress):
+            if pipe in ready:
+                message = _received(pipe)
+                if not isinstance(message, Progress):
+                    return message
                 report(message)
+            elif self._stopping in ready:
+                self._stopping.recv_bytes()
+                with contextlib.suppress(OSError):
+                    pipe.send_bytes(SAVE)
+            elif psutil.pid_exists(process.pid):
+                # It was the fork server that died: the trial goes on.
+                sources.remove(process.sentinel)
             else:
-                return Record.model_validate_json(message)
-
-    def _end_running(self) -> int | None:
-        process, self._running = self._running, None
-        # Interrupted while it was being started it has no pid here; its broken pipe ends it.
-        if process is None or process.pid is None:
-            return None
-        process.join(timeout=0.5)
-        code = process.exitcode
-        if code is None:
-            _kill_group(process.pid)
-        process.join()
-        return code
+                return None
 
     def _record(self, trial: Trial, status: Status, reason: str, seconds: float) -> Record:
         provenance = describe_provenance(
@@ -129,6 +193,27 @@ class LocalExecutor:
             seconds=seconds,
         )
         return as_record(trial, status, reason, provenance)
+
+
+def _received(pipe: Connection) -> Progress | Record | None:
+    """A message; the record, which is the last; None where no more will come."""
+    try:
+        message = pipe.recv()
+    except (EOFError, OSError):
+        return None
+    return message if isinstance(message, Progress) else Record.model_validate_json(message)
+
+
+def _end(process: ForkServerProcess) -> int | None:
+    """The exit code of a trial whose pipe is closed: its keeper ends it, and what it started."""
+    if process.pid is None:
+        return None
+    process.join(timeout=PATIENCE)
+    if process.exitcode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+        process.join()
+    return process.exitcode
 
 
 class Tail:
@@ -158,12 +243,16 @@ class Tail:
                 self._kept = (self._kept + some)[-LOG_TAIL:]
 
 
-def _child(pipe: Connection, output: Connection, trial: Trial, job: Job) -> None:
-    # A group of its own: Ctrl-C reaches the driver alone, and what the trial forks dies with it.
-    os.setsid()
+def _child(
+    pipe: Connection, output: Connection, trial: Trial, job: Job, environment: dict[str, str]
+) -> None:
+    os.environ.update(environment)
+    if environment.get("CUDA_VISIBLE_DEVICES"):
+        # The one GPU that is left is the first.
+        trial = replace(trial, device="cuda:0")
+    keep(pipe)
     os.dup2(output.fileno(), 1)
     os.dup2(output.fileno(), 2)
-    threading.Thread(target=_die_with_driver, args=(pipe,), daemon=True).start()
     keep_freed_memory()
     if job.memory_limit is not None:
         limit_memory(job.memory_limit)
@@ -174,13 +263,6 @@ def _child(pipe: Connection, output: Connection, trial: Trial, job: Job) -> None
     report = _throttled(lambda progress: pipe.send(progress))
     record = run_trial(trial, command=job.command, cache=job.cache, report=report)
     pipe.send(record.model_dump_json(by_alias=True))
-
-
-def _die_with_driver(pipe: Connection) -> None:
-    # Nothing is ever sent this way: the pipe becomes readable when the driver is gone.
-    with contextlib.suppress(OSError):
-        pipe.poll(None)
-    os.killpg(0, signal.SIGKILL)
 
 
 def _throttled(send: Callable[[Progress], None]) -> Report:
@@ -195,11 +277,6 @@ def _throttled(send: Callable[[Progress], None]) -> Report:
             send(progress)
 
     return report
-
-
-def _kill_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
 
 
 def _cause_of_death(code: int | None, tail: str) -> str:
