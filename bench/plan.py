@@ -60,6 +60,7 @@ class Request:
     dtype: str | None = None
     """None: each preset's own."""
     compile: bool = False
+    devices_per_trial: int = 1
     timing: bool = True
     """Whether trained trials record times, throughput and peak memory."""
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -109,9 +110,16 @@ class Trial:
     same_as: str | None
     reference: Reference | None = None
     """Of a cost trial."""
+    devices: int = 1
+    """That run it together, a process for each: a model too large for one is cut over them."""
     timing: bool = True
     """False of a trained trial whose times, throughput and peak memory are left out."""
     problem: Problem | None = None
+    digest: str = field(init=False)
+    """The identity's, computed once: a plan asks for it again and again."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", self.identity.digest())
 
     @property
     def shares_device(self) -> bool:
@@ -138,7 +146,7 @@ def make_plan(request: Request, surroundings: Surroundings) -> Plan:
     trials: dict[str, Trial] = {}
     for task in request.tasks:
         for trial in _task_trials(request, surroundings, task, presets[task.value.name]):
-            trials.setdefault(trial.identity.digest(), trial)
+            trials.setdefault(trial.digest, trial)
     return Plan(trials=tuple(trials.values()))
 
 
@@ -146,6 +154,7 @@ def _task_trials(
     request: Request, surroundings: Surroundings, task: "Entry[AnyTask]", preset: AnyPreset
 ) -> Iterator[Trial]:
     preset, applied = _applied(request, task.value, preset)
+    _check_devices(request.devices_per_trial, task.value, preset)
     dtype = request.dtype or default_dtype(preset)
     source, source_problem = _source(task.value, preset, request.source, surroundings)
     methods = _methods(request, task.value)
@@ -177,6 +186,7 @@ def _task_trials(
             task_file=task.file,
             preset=preset,
             device=request.device,
+            devices=request.devices_per_trial,
             role=method.role,
             same_as=method.same_as,
             reference=reference,
@@ -206,6 +216,24 @@ def _applied(
     except ValueError as error:
         raise UsageError(f"{task.name}, preset {preset.name!r}: {error}") from error
     return preset, applied
+
+
+def _check_devices(devices: int, task: "AnyTask", preset: AnyPreset) -> None:
+    if devices == 1:
+        return
+    if devices < 1:
+        raise UsageError(f"A trial takes 1 device or more, not {devices} (--devices-per-trial).")
+    if not isinstance(preset, LanguagePreset):
+        raise UsageError(
+            f"{task.name} runs on one device: only language tasks can be cut over several. Leave"
+            " --devices-per-trial out."
+        )
+    if preset.training.batch_size % devices:
+        raise UsageError(
+            f"{task.name}, preset {preset.name!r}: {devices} devices do not share"
+            f" {preset.training.batch_size} blocks equally. Choose another --devices-per-trial, or"
+            " --set batch_size."
+        )
 
 
 def head_dim(preset: AnyPreset) -> int | None:
