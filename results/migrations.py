@@ -1,5 +1,6 @@
 """Steps that bring a record of an older schema to the current one, a version at a time."""
 
+import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,8 +28,9 @@ def migrate(
 ) -> Document:
     """The same record under the current schema. The argument is left as it was."""
     version = document.get("schema")
-    if not isinstance(version, int) or isinstance(version, bool):
-        raise MigrationError(f"its schema is {version!r}, which is not a version number")
+    if type(version) is not int or abs(version) > 10**9:
+        shown = reprlib.repr(version)
+        raise MigrationError(f"its schema is {shown}, which is not a version number")
     if version > current:
         raise MigrationError(
             f"it has schema {version}, newer than the {current} read here: update the bench"
