@@ -1,15 +1,19 @@
 """Where a long training goes on after it was stopped: one file, replaced whole."""
 
-import os
+import contextlib
 import pickle
+import signal
+import threading
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from tasks.api import SourceUnavailableError
+from tasks.data.partial import partial_path, remove_partials
 
 FOLDER = "checkpoints"
 
@@ -22,24 +26,46 @@ class Checkpoint:
         self._file = cache / FOLDER / f"{name}.pt" if cache is not None and kept else None
         self._about, self._every = about, every
         self._last = time.monotonic()
+        self._is_last = False
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to save again."""
-        return self._file is not None and time.monotonic() - self._last >= self._every
+        """Whether it is time to save again, or for the last time."""
+        if self._file is None:
+            return False
+        return self._is_last or time.monotonic() - self._last >= self._every
+
+    @contextlib.contextmanager
+    def last_on_sigterm(self) -> Iterator[None]:
+        """Within, SIGTERM makes the next checkpoint the last: it is due, and saving it ends the
+        process, by SystemExit. Without a file, or beside the main thread, the signal does what it
+        always does."""
+        if self._file is None or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def ask(*_: object) -> None:
+            self._is_last = True
+
+        before = signal.signal(signal.SIGTERM, ask)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     def save(self, state: dict[str, Any]) -> None:
         """Written under another name first: killed at any moment, a whole file is left."""
         if self._file is None:
             return
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._file.with_name(f".{self._file.name}.{os.getpid()}.partial")
+        partial = partial_path(self._file)
         try:
             torch.save({"about": self._about, "state": state}, partial)
             partial.replace(self._file)
         finally:
             partial.unlink(missing_ok=True)
         self._last = time.monotonic()
+        if self._is_last:
+            raise SystemExit(0)
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """What was saved last; None where nothing was.
@@ -66,6 +92,7 @@ class Checkpoint:
         """The trial is over."""
         if self._file is not None:
             self._file.unlink(missing_ok=True)
+            remove_partials(self._file)
 
     def _refusal(self, why: str) -> SourceUnavailableError:
         assert self._file is not None

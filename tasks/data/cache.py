@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.api import Scalar
+from tasks.data.partial import partial_path
 
 Arrays = dict[str, NDArray[np.integer]]
 
@@ -28,8 +28,7 @@ def cached(
             return {field: stored[field] for field in stored.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         arrays = make()
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    partial = partial_path(file)
     try:
         with partial.open("wb") as stream:
             np.savez(stream, **arrays)  # type: ignore[arg-type]

