@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from results.folders import without_secrets
 from results.record import Provenance
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -146,8 +147,8 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def _quoted(word: str) -> str:
-    """The word as a shell takes it, with folders that identify a person or a machine shortened."""
-    shorter = word.replace(f"{Path.cwd()}{os.sep}", "")
+    """The word as a shell takes it, free of passwords, its folders of a person or machine short."""
+    shorter = without_secrets(word).replace(f"{Path.cwd()}{os.sep}", "")
     home = os.path.expanduser("~") + os.sep
     if shorter.startswith(home):
         # Outside the quotes, or the shell would take it for a letter.

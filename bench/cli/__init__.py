@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from cyclopts import App, CycloptsError
 
 from bench.errors import UsageError
+from results.folders import StoreError
 
 HELP = "Compare attention methods on the same data, with the same stopwatch, with error bars."
 EXAMPLES = """Examples:
@@ -67,7 +68,7 @@ def run_words(words: Sequence[str]) -> int:
     try:
         app = build_app(words[0] if words else "")
         code: int | None = app([*words], exit_on_error=False, print_error=False)
-    except (UsageError, CycloptsError) as error:
+    except (UsageError, StoreError, CycloptsError) as error:
         print(f"Error: {error}", file=sys.stderr)
         code = 2
     except BrokenPipeError:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bench.cli.records import Filters, check_filters, chosen, read_records
 from bench.errors import UsageError
+from results.folders import folder_at
 
 if TYPE_CHECKING:
     from results.record import Record
@@ -32,7 +33,8 @@ def show_changes(
 
     old, new = _both(folders, filters)
     found = changes(old, new, cost=cost)
-    grid = change_grid(found, old, new, folders)
+    names = [str(folder_at(folder)) for folder in folders]
+    grid = change_grid(found, old, new, (names[0], names[1]))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     if format == "table":

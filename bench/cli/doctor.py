@@ -42,14 +42,15 @@ def doctor_command(
     device = find_devices("auto")[0].name
     with PeakMemory(device) as memory:
         pass
-    reading = Store(results).read()
+    store = Store(results)
+    reading = store.read()
     report: dict[str, object] = {
         "machine": describe_machine(device).model_dump(),
         "peak memory is measured by": memory.method,
         "methods": _methods(registry, device.split(":")[0]),
         "sources": _sources(registry),
         "broken plug-ins": {b.locator: b.reason for b in registry.broken},
-        "results": f"{len(reading.records)} records in {results}",
+        "results": f"{len(reading.records)} records in {store.folder}",
         "results passed over": {p.file: p.reason for p in reading.problems},
     }
     if json_:

@@ -1,9 +1,8 @@
 """What `report` and `serve` share: folders read together, and the page made of what they hold."""
 
 import hashlib
-import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from bench.cli.records import Filters, chosen
@@ -32,8 +31,11 @@ def load(folders: Sequence[str]) -> "tuple[list[Record], list[str]]":
     newest: dict[str, Record] = {}
     problems = []
     for folder in folders:
-        reading = Store(folder).read()
-        problems += [f"{Path(folder).name}/{problem}" for problem in reading.problems]
+        store = Store(folder)
+        reading = store.read()
+        problems += [
+            f"{PurePath(str(store.folder)).name}/{problem}" for problem in reading.problems
+        ]
         for record in reading.records:
             rival = newest.setdefault(record.identity.digest(), record)
             if rival.provenance.started < record.provenance.started:
@@ -51,21 +53,12 @@ def page_of(folders: Sequence[str], filters: Filters, *, live: str) -> str:
 
 def state_of(folders: Sequence[str]) -> str:
     """A digest of names, sizes and times of all files: another one means that something changed."""
+    from results.folders import folder_at
+
     seen = hashlib.sha256()
-    for folder in map(Path, folders):
-        if not folder.is_dir():
-            continue
-        with os.scandir(folder) as entries:
-            for entry in sorted(entries, key=lambda each: each.name):
-                # A record in the making has a name that begins with a point.
-                if not entry.name.startswith("."):
-                    seen.update(_stamp(entry))
+    for folder in folders:
+        for stamp in folder_at(folder).stamps():
+            # A record in the making has a name that begins with a point.
+            if not stamp.startswith("."):
+                seen.update(f"{stamp}\n".encode())
     return seen.hexdigest()[:16]
-
-
-def _stamp(entry: "os.DirEntry[str]") -> bytes:
-    try:
-        found = entry.stat()
-    except FileNotFoundError:
-        return b""
-    return f"{entry.name} {found.st_size} {found.st_mtime_ns}\n".encode()

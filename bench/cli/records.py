@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -48,22 +47,21 @@ def read_records(location: str, *, curves: bool = False) -> "list[Record]":
     """
     from results.store import Store
 
-    folder = Path(location)
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
+    store = Store(location)
+    if wrong := store.folder.absent():
         raise UsageError(
-            f"the results folder {str(folder)!r} {what}. Name another with --results, or make one"
-            " with `python -m bench run`."
+            f"the results folder {str(store.folder)!r} {wrong}. Name another with --results, or"
+            " make one with `python -m bench run`."
         )
-    reading = Store(folder).read(curves=curves)
+    reading = store.read(curves=curves)
     # Thousands of records stay until the end: the collector need not look at them again and again.
     gc.freeze()
     for problem in reading.problems:
         sys.stderr.write(f"Passed over {problem}\n")
     if not reading.records:
         raise UsageError(
-            f"the results folder {str(folder)!r} holds no records. Name another with --results, or"
-            " fill it with `python -m bench run`."
+            f"the results folder {str(store.folder)!r} holds no records. Name another with"
+            " --results, or fill it with `python -m bench run`."
         )
     return list(reading.records)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from bench.cli.pages import check_packages, load
 from bench.cli.records import Filters, only
 from bench.errors import UsageError
+from results.folders import folder_at
 
 
 def report_command(
@@ -43,10 +44,9 @@ def report_command(
     """
     check_packages()
     chosen = folders or (results,)
-    for folder in map(Path, chosen):
-        if not folder.is_dir():
-            what = "is a file" if folder.exists() else "does not exist"
-            raise UsageError(f"the results folder {str(folder)!r} {what}. Name another.")
+    for folder in map(folder_at, chosen):
+        if wrong := folder.absent():
+            raise UsageError(f"the results folder {str(folder)!r} {wrong}. Name another.")
     records, problems = load(chosen)
     if not records:
         raise UsageError(

@@ -22,7 +22,7 @@ from bench.provenance import command_line
 from reports.claims.claim import Claim, Judgement, Paper, Runs, judged
 from reports.claims.papers import papers
 from reports.claims.table import Format, render, renderable
-from results.store import Store, StoreError
+from results.store import Store
 
 Flag = Parameter(negative=())
 Several = Parameter(consume_multiple=True, negative=())
@@ -94,24 +94,22 @@ def reproduce_command(
     found = _paper(paper)
     claims = _only(found, only)
     cache = cache or user_cache()
-    trials = {claim.name: _trials(claim, preset, seeds, device, cache) for claim in claims}
+    trials = {claim.name: claim_trials(claim, preset, seeds, device, cache) for claim in claims}
     plan = _whole(trials.values())
     store = Store(results)
-    done = done_in(store, plan)
+    heads = store.heads(None if dry_run else [t.identity for t in plan.trials])
+    done = done_in(plan, heads)
     format = "json" if json_ else format
     if dry_run:
         if format != "json":
             _show_rules(claims, trials)
-        show_plan(plan, done, as_json=format == "json")
+        show_plan(plan, done, heads, as_json=format == "json")
         return 0
-    todo = [trial for trial in plan.trials if trial.identity.digest() not in done]
+    todo = [trial for trial in plan.trials if trial.digest not in done]
     job = Job(command=command_line(), cache=cache, time_limit=time_limit, threads=threads)
-    try:
-        store.check_writable()
-        stopped = not run_all(todo, store, job)
-    except StoreError as error:
-        raise UsageError(str(error)) from error
-    judgements = [_judged(claim, preset, trials[claim.name], store) for claim in claims]
+    store.check_writable()
+    stopped = not run_all(todo, store, job)
+    judgements = [judged_by_store(claim, preset, trials[claim.name], store) for claim in claims]
     _show(found, judgements, format)
     return _conclude(plan, todo, store, preset, stopped=stopped)
 
@@ -137,7 +135,7 @@ def _only(paper: Paper, names: Sequence[str]) -> tuple[Claim, ...]:
     return tuple(claim for claim in paper.claims if not names or claim.name in names)
 
 
-def _trials(
+def claim_trials(
     claim: Claim, preset: str, seeds: tuple[int, ...] | None, device: str, cache: Path
 ) -> tuple[Trial, ...]:
     """Of every run of the claim, planned as `bench run` would."""
@@ -172,7 +170,10 @@ def _whole(parts: Iterable[tuple[Trial, ...]]) -> Plan:
     return Plan(trials=tuple(trials.values()))
 
 
-def _judged(claim: Claim, preset: str, trials: tuple[Trial, ...], store: Store) -> Judgement:
+def judged_by_store(
+    claim: Claim, preset: str, trials: tuple[Trial, ...], store: Store
+) -> Judgement:
+    """The verdict on a claim from what is on record of its trials."""
     found = store.find_all(trial.identity for trial in trials)
     return judged(claim, preset, list(found.values()))
 

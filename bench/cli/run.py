@@ -15,13 +15,12 @@ from rich.console import Console
 from bench.cli.display import make_display
 from bench.cli.plan import CHEAP, done_in, show_plan
 from bench.cli.selection import Selection, plan_selection
-from bench.errors import UsageError
 from bench.executors.local import Job, LocalExecutor
 from bench.plan import Plan, Trial
 from bench.provenance import command_line, method_digest, task_digest
 from reports.table import render, renderable
 from results.record import Record
-from results.store import Store, StoreError
+from results.store import Store
 from tasks.probe import ProbePreset
 from tasks.sweep import CostPreset
 
@@ -77,11 +76,12 @@ def run_command(
     cache = cache or user_cache()
     plan = plan_selection(selection, cache)
     store = Store(results)
-    done = set() if rerun else done_in(store, plan)
+    heads = store.heads(None if dry_run else [t.identity for t in plan.trials])
+    done = set() if rerun else done_in(plan, heads)
     if dry_run:
-        show_plan(plan, done, as_json=json_)
+        show_plan(plan, done, heads, as_json=json_)
         return 0
-    todo = [t for t in plan.trials if t.identity.digest() not in done]
+    todo = [t for t in plan.trials if t.digest not in done]
     job = Job(
         command=command_line(),
         cache=cache,
@@ -89,11 +89,8 @@ def run_command(
         memory_limit=None if memory_limit is None else int(memory_limit * 2**30),
         threads=threads,
     )
-    try:
-        store.check_writable()
-        stopped = not run_all(todo, store, job)
-    except StoreError as error:
-        raise UsageError(str(error)) from error
+    store.check_writable()
+    stopped = not run_all(todo, store, job)
     return _conclude(plan, todo, store, stopped=stopped, as_json=json_)
 
 
@@ -120,7 +117,7 @@ def _interrupt(*_: object) -> None:
 
 
 def _conclude(plan: Plan, todo: list[Trial], store: Store, *, stopped: bool, as_json: bool) -> int:
-    found = store.find_all(t.identity for t in plan.trials)
+    found = store.find_all((t.identity for t in plan.trials), curves=as_json)
     records = list(found.values())
     if stopped:
         print(

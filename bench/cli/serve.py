@@ -9,6 +9,7 @@ from typing import Final
 from bench.cli.pages import check_packages, page_of, state_of
 from bench.cli.records import Filters
 from bench.errors import UsageError
+from results.folders import StoreError
 
 ADDRESS: Final = "127.0.0.1"
 """Of this machine alone: no other can reach it."""
@@ -109,12 +110,17 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("Host", "") not in self.server.hosts:
             # A page of another site whose name was made to point here may not read the records.
             self._send(403, "text/plain", b"This address is for this machine's browser alone.\n")
-        elif self.path == "/":
-            self._send(200, "text/html", self.server.page())
-        elif self.path == "/version":
-            self._send(200, "text/plain", state_of(self.server.folders).encode())
-        else:
-            self._send(404, "text/plain", b"There is one page here, at /.\n")
+            return
+        try:
+            if self.path == "/":
+                self._send(200, "text/html", self.server.page())
+            elif self.path == "/version":
+                self._send(200, "text/plain", state_of(self.server.folders).encode())
+            else:
+                self._send(404, "text/plain", b"There is one page here, at /.\n")
+        except StoreError as error:
+            # The network may be back when the browser asks again.
+            self._send(503, "text/plain", f"{error}\n".encode())
 
     def _send(self, status: int, kind: str, body: bytes) -> None:
         self.send_response(status)

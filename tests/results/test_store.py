@@ -15,14 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from results import migrations, record
+from results.folders import LEFTOVER_SECONDS, StoreError
 from results.record import Identity, Record
-from results.store import LEFTOVER_SECONDS, Store, StoreError
+from results.store import Store
 from tests.results.records import failed_record, fake_identity, fake_record
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "made" / "on-demand")
+
+
+def written(store: Store, record: Record) -> Path:
+    return Path(store.write(record))
 
 
 def reasons(store: Store) -> dict[str, str]:
@@ -41,7 +46,7 @@ def test_what_is_written_is_read_back(store):
 
 
 def test_a_file_carries_its_schema_under_that_name(store):
-    document = json.loads(store.write(fake_record()).read_text())
+    document = json.loads(written(store, fake_record()).read_text())
     assert document["schema"] == record.SCHEMA
     assert "schema_" not in document
 
@@ -83,7 +88,7 @@ def test_many_trials_are_found_at_once(store):
 
 
 def test_a_truncated_record_is_named_skipped_kept_and_not_counted_as_done(store):
-    path = store.write(fake_record())
+    path = written(store, fake_record())
     path.write_bytes(path.read_bytes()[:200])
     assert "not whole JSON" in reasons(store)[path.name]
     assert not store.has(fake_identity())
@@ -93,15 +98,15 @@ def test_a_truncated_record_is_named_skipped_kept_and_not_counted_as_done(store)
 @pytest.mark.parametrize("content", [b"", b"[1, 2]", b'{"a": 1}', b"\xff\xfe", b"[" * 100_000])
 def test_a_foreign_file_is_named_and_skipped(store, content):
     store.write(fake_record())
-    (store.folder / "foreign.json").write_bytes(content)
+    (store.folder.path / "foreign.json").write_bytes(content)
     assert reasons(store).keys() == {"foreign.json"}
     assert len(store.read().records) == 1
 
 
 def test_files_that_are_no_json_do_not_concern_the_store(store):
     store.write(fake_record())
-    (store.folder / "page.html").write_text("<p>")
-    (store.folder / "folder.json.d").mkdir()
+    (store.folder.path / "page.html").write_text("<p>")
+    (store.folder.path / "folder.json.d").mkdir()
     assert store.read().problems == ()
 
 
@@ -110,19 +115,19 @@ def change(path: Path, **fields: object) -> None:
 
 
 def test_a_newer_schema_is_named_and_the_bench_is_to_be_updated(store):
-    path = store.write(fake_record())
+    path = written(store, fake_record())
     change(path, schema=record.SCHEMA + 1, novelty=1)
     assert "update the bench" in reasons(store)[path.name]
 
 
 def test_an_older_schema_without_migration_is_named(store):
-    path = store.write(fake_record())
+    path = written(store, fake_record())
     change(path, schema=0)
     assert "no migration is known" in reasons(store)[path.name]
 
 
 def test_a_record_that_does_not_fit_its_schema_is_named_with_the_field(store):
-    path = store.write(fake_record())
+    path = written(store, fake_record())
     change(path, status="splendid")
     assert "status" in reasons(store)[path.name]
 
@@ -141,23 +146,23 @@ def test_a_schema_that_is_no_number_is_refused(schema):
 
 
 def test_of_a_trial_stored_twice_the_newest_counts_and_the_other_is_named(store):
-    path = store.write(fake_record(started="2001-01-01T00:00:00Z", accuracy=0.2))
+    path = written(store, fake_record(started="2001-01-01T00:00:00Z", accuracy=0.2))
     old = path.rename(path.with_name(f"copy of {path.name}"))
     newest = fake_record(started="2001-01-01T00:30:00+00:00", accuracy=0.3)
-    path = store.write(newest)
+    path = written(store, newest)
     assert reasons(store) == {old.name: f"is the same trial as {path.name}, which is used"}
     assert store.read().records == (newest,)
 
 
 def test_of_two_equal_copies_the_one_under_its_own_name_counts(store):
-    path = store.write(fake_record())
+    path = written(store, fake_record())
     copy = shutil.copy(path, path.with_name(f"a-{path.name}"))
     assert reasons(store).keys() == {Path(copy).name}
 
 
 def test_a_file_named_after_another_trial_is_named_and_skipped(store):
-    path = store.write(fake_record(fake_identity(seed=0)))
-    path.rename(store.folder / fake_identity(seed=1).file_name())
+    path = written(store, fake_record(fake_identity(seed=0)))
+    path.rename(store.folder.path / fake_identity(seed=1).file_name())
     assert "another trial" in next(iter(reasons(store).values()))
     assert not store.has(fake_identity(seed=1))
 
@@ -172,8 +177,8 @@ def test_dropping_curves_keeps_the_result(store):
 
 def test_only_old_temporary_files_are_named(store):
     store.write(fake_record())
-    (store.folder / ".young.tmp").write_text("{")
-    old = store.folder / ".old.tmp"
+    (store.folder.path / ".young.tmp").write_text("{")
+    old = store.folder.path / ".old.tmp"
     old.write_text("{")
     long_ago = old.stat().st_mtime - LEFTOVER_SECONDS - 60
     os.utime(old, (long_ago, long_ago))
@@ -191,7 +196,8 @@ def test_a_folder_that_is_a_file_is_one_clear_error(tmp_path):
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from results.store import Store, StoreError
+from results.folders import StoreError
+from results.store import Store
 from tests.results.records import fake_record
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
@@ -240,7 +246,7 @@ def test_an_unknown_field_in_a_record_is_refused():
 
 
 def test_a_packed_record_is_read_like_any_other(store):
-    path = store.write(fake_record())
+    path = written(store, fake_record())
     path.with_suffix(".json.gz").write_bytes(gzip.compress(path.read_bytes()))
     path.unlink()
     assert store.read().records == (fake_record(),)
@@ -251,6 +257,6 @@ def test_a_packed_record_is_read_like_any_other(store):
     "damage", [b"no gzip", gzip.compress(b"{}" * 99)[:-4]], ids=["no gzip", "cut"]
 )
 def test_a_damaged_packed_file_is_named_and_skipped(store, damage):
-    store.folder.mkdir(parents=True)
-    (store.folder / "a.json.gz").write_bytes(damage)
+    store.folder.path.mkdir(parents=True)
+    (store.folder.path / "a.json.gz").write_bytes(damage)
     assert reasons(store) == {"a.json.gz": "is not a whole gzip file"}
