@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from results.frozen import Frozen
+from results.frozen import Count, Frozen, Seconds
 
 Mode = Literal["forward", "training", "decode"]
 """training: forward and backward. decode: one token more at a context of `length` tokens."""
@@ -22,41 +22,41 @@ class CostCell(Frozen):
 
     mode: Mode
     causal: bool
-    length: int
+    length: Count
     status: CellStatus
     reason: str = ""
     """Why it did not complete, or was not tried, in words for a reader; empty when completed."""
     probe: bool = False
     """Not asked for, but measured to narrow a crossover."""
-    seconds: list[float] = Field(default_factory=list)
+    seconds: list[Seconds] = Field(default_factory=list)
     """One sample a call, in order."""
-    reference_seconds: list[float] = Field(default_factory=list)
+    reference_seconds: list[Seconds] = Field(default_factory=list)
     """Samples of the reference, each taken right after that of `seconds` at the same place; empty
     where it could not run."""
     reference_reason: str = ""
     """Why there are no samples of the reference."""
-    peak_bytes: int | None = None
+    peak_bytes: Count | None = None
     """Incremental peak of one warmed call; what it returns is in it, what it is given is not."""
-    reference_peak_bytes: int | None = None
-    allocated_bytes: int | None = None
+    reference_peak_bytes: Count | None = None
+    allocated_bytes: Count | None = None
     """The same by the profiler's account of every tensor's allocation, the same in every run."""
-    reference_allocated_bytes: int | None = None
-    flops: int | None = None
+    reference_allocated_bytes: Count | None = None
+    flops: Count | None = None
     """Counted in one call, 2 per multiply-add; of a fused causal kernel the half that it needs."""
-    exps: int | None = None
+    exps: Count | None = None
     """Exponentials counted in one call."""
-    bytes_moved: int | None = None
+    bytes_moved: Count | None = None
     """Inputs and outputs of every operation: what would move without any cache or fusion."""
     counts_reason: str = ""
     """Why something was not counted, or which operations the counts lack."""
-    least_bytes: int | None = None
+    least_bytes: Count | None = None
     """Inputs read once and outputs written once: what any implementation moves."""
-    limit_seconds: float | None = None
+    limit_seconds: Seconds | None = None
     """The roofline: what the counted operations and exponentials and the least bytes take at the
     ceilings measured in the same trial, one after another."""
-    state_bytes: int | None = None
+    state_bytes: Count | None = None
     """What decoding keeps, measured from its tensors."""
-    reference_state_bytes: int | None = None
+    reference_state_bytes: Count | None = None
     kernels: list[str] = Field(default_factory=list)
     """The attention kernels that really ran."""
     flags: list[str] = Field(default_factory=list)
@@ -83,15 +83,15 @@ class Crossover(Frozen):
     quantity: Quantity
     mode: Mode
     causal: bool
-    below: int | None = None
+    below: Count | None = None
     """The longest length measured at which the reference is better."""
-    above: int | None = None
+    above: Count | None = None
     """The shortest length measured from which on the method is better at every longer one."""
     verdict: Literal["crosses", "always", "never"]
     """Within the range measured. always: at every length. never: not at the longest."""
-    shortest: int
-    longest: int
-    undecided: list[int] = Field(default_factory=list)
+    shortest: Count
+    longest: Count
+    undecided: list[Count] = Field(default_factory=list)
     """Lengths measured at which the samples do not tell which is better."""
 
 
@@ -104,9 +104,9 @@ class CostCurve(Frozen):
     """The method measured in turn with this one."""
     reference_reason: str = ""
     """Why the reference could not be measured at all."""
-    batch: int
-    num_heads: int
-    head_dim: int
+    batch: Count
+    num_heads: Count
+    head_dim: Count
     memory_method: str = ""
     cells: list[CostCell] = Field(default_factory=list)
     crossovers: list[Crossover] = Field(default_factory=list)

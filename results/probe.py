@@ -4,9 +4,9 @@ from typing import Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from results.frozen import Frozen
+from results.frozen import Count, Frozen, Whole
 
-Coordinate = bool | int | float | str
+Coordinate = bool | Whole | float | str
 
 
 class ProbePointRecord(Frozen):
@@ -23,7 +23,7 @@ class ProbePointRecord(Frozen):
     predicted: FiniteFloat | None = None
     """What theory says in closed form."""
     unit: str = "1"
-    samples: int = 0
+    samples: Count = 0
     """Independent draws behind the value."""
     how: str = ""
     """The estimator of the number."""

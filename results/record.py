@@ -7,18 +7,19 @@ are computed on reading.
 import hashlib
 import json
 import re
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from results.curve import CostCurve
-from results.frozen import Frozen
+from results.foreign import printable
+from results.frozen import Count, Frozen, Seconds, Whole
 from results.language import LanguageResult
 from results.probe import ProbeResult
 
 SCHEMA = 5
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
-Scalar = bool | int | float | str | None
+Scalar = bool | Whole | float | str | None
 Status = Literal[
     "completed",
     "unsupported",
@@ -38,14 +39,14 @@ class Identity(Frozen):
     method_options: dict[str, Scalar] = Field(default_factory=dict)
     """Every option, defaults included, so that a changed default is another trial."""
     task: str
-    task_version: int
+    task_version: Whole
     preset: str
     source: str
     """A source's name, or `release:PATH`."""
     settings: dict[str, Scalar] = Field(default_factory=dict)
     """What `--set` changed in the preset."""
     dtype: str = "float32"
-    seed: int = 0
+    seed: Whole = 0
     device: str = "cpu"
     """`cpu`, or the GPU's name."""
     compile: bool = False
@@ -67,8 +68,14 @@ class Identity(Frozen):
 class Proportion(Frozen):
     """Successes out of trials, so that the interval can be computed on reading."""
 
-    successes: int
-    trials: int
+    successes: Count
+    trials: Count
+
+    @model_validator(mode="after")
+    def _is_a_share(self) -> Self:
+        if self.successes > self.trials or not self.trials:
+            raise ValueError("a proportion has a trial, and no more successes than trials")
+        return self
 
 
 class Measured(Frozen):
@@ -84,7 +91,7 @@ class Measured(Frozen):
 class CurvePoint(Frozen):
     """The training loss at a step."""
 
-    step: int
+    step: Count
     loss: float
     learning_rate: float
 
@@ -92,7 +99,7 @@ class CurvePoint(Frozen):
 class Evaluation(Frozen):
     """On the validation split."""
 
-    step: int
+    step: Count
     loss: float
     accuracy: float
 
@@ -102,7 +109,7 @@ class Training(Frozen):
 
     curve: list[CurvePoint]
     evaluations: list[Evaluation]
-    best_step: int
+    best_step: Count
     """The step whose checkpoint was tested: the best on validation data."""
     outcomes: str = ""
     """Base64 of one bit per test example, in the split's order: 1 is right (numpy.packbits)."""
@@ -111,20 +118,20 @@ class Training(Frozen):
 class Cost(Frozen):
     """The price of the accuracy. Absent where it could not be measured."""
 
-    step_seconds: list[float] = Field(default_factory=list)
+    step_seconds: list[Seconds] = Field(default_factory=list)
     """One sample a training step, data transfer included, after warm-up."""
-    tokens_per_step: int | None = None
-    peak_memory_bytes: int | None = None
+    tokens_per_step: Count | None = None
+    peak_memory_bytes: Count | None = None
     """Incremental peak of the trial above the moment before the model was built."""
     memory_method: str = ""
-    parameters: int | None = None
-    non_embedding_parameters: int | None = None
-    flops_per_step: int | None = None
+    parameters: Count | None = None
+    non_embedding_parameters: Count | None = None
+    flops_per_step: Count | None = None
     """Forward and backward, 2 per multiply-add."""
     flops_method: str = ""
-    bytes_moved_per_step: int | None = None
+    bytes_moved_per_step: Count | None = None
     """Inputs and outputs of every operation: what would move without any cache or fusion."""
-    state_bytes: int | None = None
+    state_bytes: Count | None = None
     """Decoding state of all layers for one sequence, measured from its tensors."""
     collapsed_rows: float | None = None
     """Share of attention rows whose normaliser underflowed, on validation data."""
@@ -139,12 +146,12 @@ class DataCard(Frozen):
     what: str
     stand_in: bool
     digest: str
-    num_train: int
-    num_validation: int
-    num_test: int
-    num_classes: int
-    vocab_size: int
-    max_time: int
+    num_train: Count
+    num_validation: Count
+    num_test: Count
+    num_classes: Count
+    vocab_size: Count
+    max_time: Count
     majority: Proportion
     """The most frequent training class, counted on the test split: the floor."""
 
@@ -155,16 +162,16 @@ class Machine(Frozen):
     name: str
     """What timings are grouped by: processor or GPU, how many, cores, memory."""
     processor: str
-    cores: int
-    threads: int
-    memory_bytes: int
-    devices: int = 1
+    cores: Count
+    threads: Count
+    memory_bytes: Count
+    devices: Count = 1
     """That the trial ran on together, a process for each: GPUs, or shares of the processor."""
     system: str
     python: str
     versions: dict[str, str]
     gpu: str | None = None
-    gpu_memory_bytes: int | None = None
+    gpu_memory_bytes: Count | None = None
     driver: str | None = None
     clock_hertz: float | None = None
 
@@ -187,10 +194,11 @@ class Provenance(Frozen):
 class Record(Frozen):
     """Everything known about one trial."""
 
-    schema_: int = Field(default=SCHEMA, alias="schema")
+    schema_: Whole = Field(default=SCHEMA, alias="schema")
     identity: Identity
     status: Status
-    reason: str = ""
+    # It may quote what other code said or printed.
+    reason: Annotated[str, AfterValidator(printable)] = ""
     """Why it did not complete, in words for a reader; empty when completed."""
     role: Literal["method", "floor", "ceiling"] = "method"
     same_as: str | None = None
