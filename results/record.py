@@ -7,7 +7,7 @@ are computed on reading.
 import hashlib
 import json
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -216,3 +216,16 @@ class Record(Frozen):
     probe."""
     machine: Machine
     provenance: Provenance
+
+    def head(self) -> "Head":
+        """What a plan must know of it."""
+        return Head(self.identity, self.status, self.untimed, self.provenance.seconds)
+
+
+class Head(NamedTuple):
+    """How a trial ended: little enough of its record to hold that of every trial."""
+
+    identity: Identity
+    status: Status
+    untimed: bool
+    seconds: float

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from bench.cli.seeds import Seeds
 from bench.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Filters:
     """Only these: tasks, or families such as lra."""
     preset: Annotated[tuple[str, ...], Several] = ()
     """Only these."""
-    seeds: Annotated[tuple[int, ...], Several] = ()
+    seeds: Annotated[tuple[int, ...], Seeds] = ()
     """Only these."""
     machine: Annotated[tuple[str, ...], Several] = ()
     """Only of machines whose name holds one of these words."""

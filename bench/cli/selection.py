@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from bench.cli.seeds import Seeds
 from bench.errors import UsageError
 from bench.executors.devices import Device, find_devices
 from bench.plan import RELEASE, ChosenMethod, Plan, Request, Surroundings, make_plan
 from bench.registry import AnyTask, Entry, Registry, is_locator, load_locator, load_registry
 from bench.selector import parse_pairs, parse_selector, resolve_options
 from bench.settings import data_options
+from bench.shards import shard_of
 from methods.api import Method
 from tasks.api import LoadRequest, Preset, TrainedTask
 from tasks.language import LanguagePreset, LanguageTask, Trains
@@ -35,8 +37,8 @@ class Selection:
     """A protocol: quick, small, or a published one. `bench list presets` shows them."""
     source: str | None = None
     """generated, packaged, hub, or the path of a release; each preset has its own default."""
-    seeds: Annotated[tuple[int, ...] | None, Several] = None
-    """One trial for each."""
+    seeds: Annotated[tuple[int, ...] | None, Seeds] = None
+    """One trial for each: numbers and ranges, such as 0-99, both ends included."""
     device: str = "auto"
     """auto, all, cpu, cuda or cuda:N. With all, GPUs of one kind share the trials, and each kind
     has trials of its own."""
@@ -48,6 +50,9 @@ class Selection:
     controls: bool = True
     """Also run the floors (no-mixing, constant, random) and the ceiling (softmax), but not where
     cost is measured, as every trial has its reference there, nor in probes."""
+    devices_per_trial: int = 1
+    """GPUs that train one language model together, each with a part of it and of every batch; on a
+    processor, processes."""
     train: Trains | None = None
     """What of a language model learns: all, attention, or the method's own parameters (method).
     Short for --set train=..."""
@@ -56,6 +61,10 @@ class Selection:
     trials may run beside each other."""
     set: Annotated[tuple[str, ...], Several] = field(default=())
     """key=value pairs that change the preset, such as steps=500 learning_rate=0.001."""
+    shards: int | None = None
+    """Split the plan into so many parts, for the jobs of an array, and take one: --shard."""
+    shard: int | None = None
+    """Which part, from 0. Every part of the same command is another one, and none is missing."""
 
 
 def plan_selection(
@@ -77,6 +86,7 @@ def plan_selection(
         seeds=selection.seeds,
         dtype=selection.dtype,
         compile=selection.compile,
+        devices_per_trial=selection.devices_per_trial,
         timing=selection.timing,
         settings=_settings(selection),
     )
@@ -101,9 +111,25 @@ def plan_selection(
         return make_plan(replace(request, device=device.name, device_kind=device.kind), here)
 
     kinds: dict[str, Device] = {}
-    for device in devices or chosen_devices(selection.device):
+    for device in devices or chosen_devices(selection.device, selection.devices_per_trial):
         kinds.setdefault(device.kind, device)
-    return Plan(trials=tuple(t for device in kinds.values() for t in plan_on(device).trials))
+    plan = Plan(trials=tuple(t for device in kinds.values() for t in plan_on(device).trials))
+    return _shard(plan, selection.shards, selection.shard)
+
+
+def _shard(plan: Plan, count: int | None, index: int | None) -> Plan:
+    """The part of the plan that was asked for; all of it without --shards."""
+    if count is None and index is None:
+        return plan
+    if count is None or index is None:
+        raise UsageError("--shards N and --shard I, from 0 to N-1, go together.")
+    if count < 1:
+        raise UsageError(f"--shards takes a number from 1, not {count}.")
+    if not 0 <= index < count:
+        raise UsageError(
+            f"There is no --shard {index} of {count}: shards have the numbers 0 to {count - 1}."
+        )
+    return shard_of(plan, count, index)
 
 
 def is_installed(package: str) -> bool:
@@ -164,10 +190,10 @@ def _tasks(selection: Selection, registry: Registry) -> tuple[Entry[AnyTask], ..
     return tuple(found.values())
 
 
-def chosen_devices(name: str) -> tuple[Device, ...]:
+def chosen_devices(name: str, per_trial: int = 1) -> tuple[Device, ...]:
     """This machine's devices of that name. Raises UsageError."""
     try:
-        return find_devices(name)
+        return find_devices(name, per_trial=per_trial)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
