@@ -15,6 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from bench.executors.protocol import Watcher
 from bench.plan import Trial
 from bench.runners.train import Progress as Step
 from results.record import Record
@@ -23,8 +24,8 @@ LINE_EVERY = 30.0
 """Seconds between two lines about one long trial, where there is no terminal."""
 
 
-class Display(Protocol):
-    """What the run tells as it goes on."""
+class Display(Watcher, Protocol):
+    """What the run tells as it goes on, of one trial or several at once."""
 
     def __enter__(self) -> "Display": ...
 
@@ -35,11 +36,8 @@ class Display(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
-    def started(self, trial: Trial) -> None: ...
-
-    def step(self, progress: Step) -> None: ...
-
-    def finished(self, record: Record) -> None: ...
+    def finished(self, record: Record) -> None:
+        """Its record is written."""
 
 
 def make_display(num_trials: int) -> Display:
@@ -49,7 +47,7 @@ def make_display(num_trials: int) -> Display:
 
 
 class Bars:
-    """One bar for the whole run and one for the current trial, with loss, rate and time left."""
+    """One bar for the whole run and one for each running trial, with loss, rate and time left."""
 
     def __init__(self, console: Console, num_trials: int) -> None:
         self._bars = Progress(
@@ -63,8 +61,9 @@ class Bars:
             speed_estimate_period=86_400.0,
         )
         self._whole = self._bars.add_task("trials", total=num_trials, note="")
-        self._current: TaskID | None = None
-        self._began = 0.0
+        self._running: dict[str, TaskID] = {}
+        self._began: dict[str, float] = {}
+        """When training began."""
 
     def __enter__(self) -> "Bars":
         self._bars.start()
@@ -74,74 +73,89 @@ class Bars:
         self._bars.stop()
 
     def started(self, trial: Trial) -> None:
-        self._current = self._bars.add_task(escape(_name(trial)), total=None, note="starting")
+        self._forget(_key(trial))
+        bar = self._bars.add_task(escape(_name(trial)), total=None, note="starting")
+        self._running[_key(trial)] = bar
 
-    def step(self, progress: Step) -> None:
-        assert self._current is not None
+    def step(self, trial: Trial, progress: Step) -> None:
+        key = _key(trial)
         if progress.phase != "train":
-            self._began = time.monotonic()
+            self._began[key] = time.monotonic()
             self._bars.update(
-                self._current,
+                self._running[key],
                 note=escape(progress.phase),
                 completed=progress.step,
                 total=progress.steps or None,
             )
             return
-        note = f"{progress.phase}, loss {progress.loss:.3f}, {_rate(progress, self._began)}"
-        self._bars.update(self._current, completed=progress.step, total=progress.steps, note=note)
+        rate = _rate(progress, self._began.setdefault(key, time.monotonic()))
+        note = f"{progress.phase}, loss {progress.loss:.3f}, {rate}"
+        self._bars.update(
+            self._running[key], completed=progress.step, total=progress.steps, note=note
+        )
 
     def finished(self, record: Record) -> None:
-        assert self._current is not None
-        self._bars.remove_task(self._current)
+        self._forget(_key(record))
         self._bars.console.print(_line(record))
         self._bars.advance(self._whole)
 
+    def _forget(self, key: str) -> None:
+        self._began.pop(key, None)
+        if (bar := self._running.pop(key, None)) is not None:
+            self._bars.remove_task(bar)
+
 
 class Lines:
-    """A line for every finished trial, and one every half minute for a long one."""
+    """A line for every finished trial, and one every half minute for each long one."""
 
     def __init__(self, console: Console, num_trials: int) -> None:
         self._console = console
         self._num_trials = num_trials
         self._done = 0
-        self._spent = 0.0
-        self._trial: Trial | None = None
-        self._began = self._last = 0.0
+        self._whole = time.monotonic()
+        self._began: dict[str, float] = {}
+        self._last: dict[str, float] = {}
 
     def __enter__(self) -> "Lines":
+        self._whole = time.monotonic()
         return self
 
     def __exit__(self, *_: object) -> None:
         return
 
     def started(self, trial: Trial) -> None:
-        self._trial = trial
-        self._began = self._last = time.monotonic()
+        self._began[_key(trial)] = self._last[_key(trial)] = time.monotonic()
 
-    def step(self, progress: Step) -> None:
-        now = time.monotonic()
-        if not progress.steps or now - self._last < LINE_EVERY:
+    def step(self, trial: Trial, progress: Step) -> None:
+        key, now = _key(trial), time.monotonic()
+        if not progress.steps or now - self._last[key] < LINE_EVERY:
             return
-        assert self._trial is not None
-        self._last = now
+        self._last[key] = now
         if progress.phase != "train":
             where = f"{progress.phase}, {progress.step + 1} of {progress.steps}"
-            self._print(f"{escape(_name(self._trial))}: {escape(where)}")
+            self._print(f"{escape(_name(trial))}: {escape(where)}")
             return
-        left = (now - self._began) / progress.step * (progress.steps - progress.step)
+        began = self._began[key]
+        left = (now - began) / progress.step * (progress.steps - progress.step)
         self._print(
-            f"{escape(_name(self._trial))}: step {progress.step} of {progress.steps},"
-            f" loss {progress.loss:.3f}, {_rate(progress, self._began)}, {left:.0f} s left"
+            f"{escape(_name(trial))}: step {progress.step} of {progress.steps},"
+            f" loss {progress.loss:.3f}, {_rate(progress, began)}, {left:.0f} s left"
         )
 
     def finished(self, record: Record) -> None:
         self._done += 1
-        self._spent += time.monotonic() - self._began
-        left = self._spent / self._done * (self._num_trials - self._done)
+        self._began.pop(_key(record), None)
+        self._last.pop(_key(record), None)
+        spent = time.monotonic() - self._whole
+        left = spent / self._done * (self._num_trials - self._done)
         self._print(f"{_line(record)} ({left:.0f} s left)")
 
     def _print(self, text: str) -> None:
         self._console.print(f"\\[{self._done}/{self._num_trials}] {text}", soft_wrap=True)
+
+
+def _key(one: Trial | Record) -> str:
+    return one.identity.digest()
 
 
 def _name(trial: Trial) -> str:

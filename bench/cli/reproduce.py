@@ -13,10 +13,12 @@ from rich.console import Console
 from bench.cli.compare import PIPE_WIDTH
 from bench.cli.plan import done_in, show_plan
 from bench.cli.run import FAILED, outdated, run_all, user_cache
-from bench.cli.selection import Selection, plan_selection
+from bench.cli.seeds import Seeds
+from bench.cli.selection import Selection, chosen_devices, plan_selection
 from bench.compatibility import Problem
 from bench.errors import UsageError, nearest
 from bench.executors.local import Job
+from bench.executors.pool import Pool
 from bench.plan import Plan, Trial
 from bench.provenance import command_line
 from reports.claims.claim import Claim, Judgement, Paper, Runs, judged
@@ -36,7 +38,7 @@ def reproduce_command(
     preset: Literal["quick", "small", "paper"] = "quick",
     only: Annotated[tuple[str, ...], Several] = (),
     results: Annotated[str, Parameter(name="--results")] = "bench-results",
-    seeds: Annotated[tuple[int, ...] | None, Several] = None,
+    seeds: Annotated[tuple[int, ...] | None, Seeds] = None,
     device: str = "auto",
     time_limit: float | None = None,
     threads: int | None = None,
@@ -108,7 +110,8 @@ def reproduce_command(
     todo = [trial for trial in plan.trials if trial.digest not in done]
     job = Job(command=command_line(), cache=cache, time_limit=time_limit, threads=threads)
     store.check_writable()
-    stopped = not run_all(todo, store, job)
+    with Pool(job, chosen_devices(device)) as executor:
+        stopped = not run_all(todo, store, executor)
     judgements = [judged_by_store(claim, preset, trials[claim.name], store) for claim in claims]
     _show(found, judgements, format)
     return _conclude(plan, todo, store, preset, stopped=stopped)

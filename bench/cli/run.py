@@ -1,11 +1,13 @@
 """`bench run`: the main job."""
 
+import contextlib
 import functools
 import json
 import os
 import signal
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +15,11 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from bench.cli.display import make_display
+from bench.cli.execution import Execution, make_executor
 from bench.cli.plan import CHEAP, done_in, show_plan
 from bench.cli.selection import Selection, plan_selection
-from bench.executors.local import Job, LocalExecutor
+from bench.executors.local import Job
+from bench.executors.protocol import GRACE, Executor
 from bench.plan import Plan, Trial
 from bench.provenance import command_line, method_digest, task_digest
 from reports.table import render, renderable
@@ -30,6 +34,7 @@ FAILED = ("failed-gate", "out-of-memory", "timed-out", "diverged", "crashed")
 
 def run_command(
     selection: Selection,
+    execution: Execution | None = None,
     *,
     results: Annotated[str, Parameter(name="--results")] = "bench-results",
     rerun: Annotated[bool, Flag] = False,
@@ -54,6 +59,9 @@ def run_command(
 
         python -m bench run --methods ./my_attention.py --task lra/image --set steps=500
 
+        python -m bench run --methods performer linformer --task lra --seeds 0 1 2 --no-timing
+        --jobs 4
+
     Parameters
     ----------
     results:
@@ -74,14 +82,6 @@ def run_command(
         Print the records of this run as JSON instead of a table.
     """
     cache = cache or user_cache()
-    plan = plan_selection(selection, cache)
-    store = Store(results)
-    heads = store.heads(None if dry_run else [t.identity for t in plan.trials])
-    done = set() if rerun else done_in(plan, heads)
-    if dry_run:
-        show_plan(plan, done, heads, as_json=json_)
-        return 0
-    todo = [t for t in plan.trials if t.digest not in done]
     job = Job(
         command=command_line(),
         cache=cache,
@@ -89,31 +89,51 @@ def run_command(
         memory_limit=None if memory_limit is None else int(memory_limit * 2**30),
         threads=threads,
     )
-    store.check_writable()
-    stopped = not run_all(todo, store, job)
+    store = Store(results)
+    with make_executor(execution or Execution(), job, selection) as executor:
+        plan = plan_selection(selection, cache, executor.devices)
+        heads = store.heads(None if dry_run else [t.identity for t in plan.trials])
+        done = set() if rerun else done_in(plan, heads)
+        if dry_run:
+            show_plan(plan, done, heads, as_json=json_)
+            return 0
+        todo = [t for t in plan.trials if t.digest not in done]
+        store.check_writable()
+        stopped = not run_all(todo, store, executor)
     return _conclude(plan, todo, store, stopped=stopped, as_json=json_)
 
 
-def run_all(todo: list[Trial], store: Store, job: Job) -> bool:
-    """Whether every trial was run; False when the user stopped it."""
-    before = signal.signal(signal.SIGTERM, _interrupt)
+def run_all(todo: list[Trial], store: Store, executor: Executor) -> bool:
+    """Whether every trial was run; False when the user or a scheduler stopped it."""
+    num_written = 0
+    with make_display(len(todo)) as display, _stopped_by_signals(executor):
+        for record in executor.records(todo, display):
+            store.write(record)
+            num_written += 1
+            display.finished(record)
+    return num_written == len(todo)
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(executor: Executor) -> Iterator[None]:
+    """Ctrl-C ends trials at once; a scheduler's SIGTERM lets them save their checkpoints first."""
+    heard: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        if signal.SIGINT in heard:
+            # Asked for again, as it does not end.
+            raise KeyboardInterrupt
+        heard.append(number)
+        executor.stop(0.0 if number == signal.SIGINT else GRACE)
+
+    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with LocalExecutor(job) as executor, make_display(len(todo)) as display:
-            for trial in todo:
-                display.started(trial)
-                record = executor.run(trial, display.step)
-                store.write(record)
-                display.finished(record)
+        yield
     except KeyboardInterrupt:
-        return False
+        return
     finally:
-        signal.signal(signal.SIGTERM, before)
-    return True
-
-
-def _interrupt(*_: object) -> None:
-    # A scheduler's SIGTERM ends a run as cleanly as Ctrl-C does.
-    raise KeyboardInterrupt
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _conclude(plan: Plan, todo: list[Trial], store: Store, *, stopped: bool, as_json: bool) -> int:

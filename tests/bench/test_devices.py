@@ -69,7 +69,7 @@ class FakeProperties:
     ("before", "names"), [(None, ["0", "1"]), ("", ["0", "1"]), ("5, GPU-abc", ["5", "GPU-abc"])]
 )
 def test_a_gpu_is_called_what_the_surrounding_process_calls_it(monkeypatch, before, names) -> None:
-    """Slurm and its like hide GPUs: an index within a process that sees some is not the machine's."""
+    """Slurm and its like hide GPUs: an index here need not be the machine's."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: FakeProperties)
