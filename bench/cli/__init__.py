@@ -28,6 +28,7 @@ COMMANDS = {
     "compare": "Show recorded results as a table of methods against tasks.",
     "report": "Write recorded results as one page for a browser.",
     "serve": "Show that page on this machine, live while a run goes on.",
+    "merge": "Copy the records of several folders into one, and name what they disagree on.",
     "power": "Show how many seeds or examples it takes to see a difference.",
     "reproduce": "Run what tests a paper's claims, and say of each whether it holds here.",
     "doctor": "Show this machine, its packages, and what is unavailable here and why.",
