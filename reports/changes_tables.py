@@ -1,6 +1,5 @@
 """Changes between two sets of results as a table, and as rows for machines."""
 
-import csv
 import io
 import json
 import math
@@ -12,7 +11,7 @@ from typing import Final, Literal
 from rich.console import Console, Group, RenderableType
 
 from reports.change import LEAST, VERDICTS, Change, Verdict
-from reports.formats import TerminalGrid, latex_grid, markdown_grid
+from reports.formats import TerminalGrid, csv_lines, latex_grid, markdown_grid
 from reports.grid import Entry, Grid, Notes, Section, plain
 from reports.numbers import count, digits, size
 from results.record import Record
@@ -216,13 +215,8 @@ def _flat(found: Iterable[Change]) -> Iterator[dict[str, object]]:
 
 
 def _csv(found: Sequence[Change]) -> str:
-    text = io.StringIO()
     lines = [*_flat(found)]
-    if lines:
-        writer = csv.DictWriter(text, [*lines[0]], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
-    return text.getvalue()
+    return csv_lines([*lines[0]], lines) if lines else ""
 
 
 def _finite(values: dict[str, object]) -> dict[str, object]:

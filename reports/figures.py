@@ -2,6 +2,7 @@
 
 import importlib.util
 import itertools
+import re
 import textwrap
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -140,7 +141,9 @@ def _name(where: Setting | Column, sketch: Sketch, taken: Collection[str]) -> st
 
 
 def _unused(name: str, taken: Collection[str]) -> str:
-    """A number tells apart what would have one name."""
+    """A number tells apart what would have one name. It names a file, and never a folder, whatever
+    a record calls its preset."""
+    name = re.sub(r"[^\w.]+", "-", name, flags=re.ASCII)[:150]
     numbered = (f"{name}-{number}" for number in itertools.count(2))
     return name if name not in taken else next(each for each in numbered if each not in taken)
 

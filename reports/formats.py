@@ -1,5 +1,7 @@
-"""A grid for the terminal, as Markdown, as LaTeX. Names and reasons are escaped in each."""
+"""A grid for the terminal, as Markdown, as LaTeX; and lines for machines. Text is inert in each."""
 
+import csv
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +18,8 @@ LONGEST_LABEL: Final = 28
 """Longer names of methods are broken where the terminal is narrow."""
 LONGEST_REMARK: Final = 16
 """So much of a remark below a number may widen its column."""
+_FORMULA: Final = tuple("=+-@\t\r")
+"""What a spreadsheet takes for the beginning of a formula."""
 _MARKDOWN: Final = str.maketrans({c: f"\\{c}" for c in "\\`*_|<>[]~#"})
 _LATEX: Final[Mapping[int, str]] = str.maketrans(
     {
@@ -207,3 +211,17 @@ def _tex_entry(entry: Entry) -> str:
     text += rf"\,{_tex(entry.mark)}" if entry.mark else ""
     text += rf" ({_tex(entry.remark)})" if entry.remark else ""
     return text + "".join(rf"\textsuperscript{{{ref}}}" for ref in entry.refs)
+
+
+def csv_lines(names: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
+    """Comma-separated values below these names. A text that a spreadsheet would compute gets an
+    apostrophe in front of it; numbers stay as they are."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _inert(value) for name, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def _inert(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

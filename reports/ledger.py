@@ -5,6 +5,7 @@ and the search for a learning rate. What lies more than a tenth from softmax is 
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -48,7 +49,7 @@ def _parsed(text: str) -> dict[str, Scalar]:
 
 
 def _number(value: Scalar) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _steps(row: Row) -> float | None:

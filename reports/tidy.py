@@ -1,7 +1,5 @@
 """The comparison for machines: one row a number, in base units, and a row for every gap."""
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -9,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from reports.cells import MAJORITY, Cell, Comparison, suite_columns
 from reports.columns import Column, Contender, Facts
 from reports.costs import PRICES, by_machine, price_of
+from reports.formats import csv_lines
 from reports.frame import Row
 from reports.grid import NOT_RUN
 from reports.ranking import suite_ranks
@@ -145,12 +144,7 @@ def published(values: Sequence[Published]) -> Iterator[Tidy]:
 
 def as_csv(rows: Iterator[Tidy]) -> str:
     """Comma-separated, with a header line."""
-    text = io.StringIO()
-    names = [field.name for field in fields(Tidy)]
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    return text.getvalue()
+    return csv_lines([field.name for field in fields(Tidy)], map(asdict, rows))
 
 
 def as_json(rows: Iterator[Tidy]) -> str:
