@@ -247,7 +247,7 @@ def _child(
     pipe: Connection, output: Connection, trial: Trial, job: Job, environment: dict[str, str]
 ) -> None:
     os.environ.update(environment)
-    if environment.get("CUDA_VISIBLE_DEVICES"):
+    if trial.device != "cpu" and environment.get("CUDA_VISIBLE_DEVICES"):
         # The one GPU that is left is the first.
         trial = replace(trial, device="cuda:0")
     keep(pipe)
