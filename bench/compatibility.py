@@ -4,12 +4,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.errors import UsageError
 from results.record import Status
+from tasks.language import LanguagePreset
 
 if TYPE_CHECKING:
+    from bench.registry import AnyTask
+    from bench.settings import AnyPreset
     from methods.api import Capabilities, Method
     from tasks.api import TrainedTask
-    from tasks.language import LanguagePreset, LanguageTask
+    from tasks.language import LanguageTask
     from tasks.probe import ProbeTask
     from tasks.sweep import Sweep
 
@@ -87,7 +91,7 @@ def task_problem(method: "Method", task: "TrainedTask") -> Problem | None:
 
 
 def language_problem(
-    method: "Method", task: "LanguageTask", preset: "LanguagePreset", *, compiled: bool
+    method: "Method", task: "LanguageTask", preset: LanguagePreset, *, compiled: bool
 ) -> Problem | None:
     """Why the method cannot predict the next token under this protocol."""
     reason = None
@@ -101,6 +105,25 @@ def language_problem(
             " another attention only."
         )
     return Problem(status="unsupported", reason=reason) if reason else None
+
+
+def check_devices(devices: int, task: "AnyTask", preset: "AnyPreset") -> None:
+    """Raises UsageError where a trial of the task cannot run on that many devices together."""
+    if devices == 1:
+        return
+    if devices < 1:
+        raise UsageError(f"A trial takes 1 device or more, not {devices} (--devices-per-trial).")
+    if not isinstance(preset, LanguagePreset):
+        raise UsageError(
+            f"{task.name} runs on one device: only language tasks can be cut over several. Leave"
+            " --devices-per-trial out."
+        )
+    if preset.training.batch_size % devices:
+        raise UsageError(
+            f"{task.name}, preset {preset.name!r}: {devices} devices do not share"
+            f" {preset.training.batch_size} blocks equally. Choose another --devices-per-trial, or"
+            " --set batch_size."
+        )
 
 
 def sweep_problem(method: "Method", task: str, sweep: "Sweep", *, compiled: bool) -> Problem | None:

@@ -25,7 +25,7 @@ TORCH_OPERATIONS = "torch operations"
 """The kernel of a method that is written in ordinary tensor operations."""
 
 _aten = torch.ops.aten
-_TORCH_NAMESPACES = frozenset({"aten", "prims", "prim", "rngprims", "profiler", "c10d"})
+_TORCH_NAMESPACES = frozenset({"aten", "prims", "prim", "rngprims", "profiler", "c10d", "fsdp"})
 _ATTENTION_WORDS = ("scaled_dot_product", "flash", "efficient_attention", "flex_attention")
 _FREE = re.compile(
     r"(new_)?empty(_like|_strided)?|_unsafe_view|_fused_sdp_choice|device|layout"

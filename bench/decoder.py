@@ -37,6 +37,11 @@ class NextTokenModel(nn.Module, ABC):
     def head(self) -> OutputLayer: ...
 
     @abstractmethod
+    def layers(self) -> list[nn.Module]:
+        """The like parts that tokens pass one after another: what is cut over several devices is
+        put together for one of them at a time."""
+
+    @abstractmethod
     def tables(self) -> list[Tensor]:
         """Parameters that are only looked up, tied ones among them."""
 
@@ -99,6 +104,9 @@ class Decoder(NextTokenModel):
     def head(self) -> OutputLayer:
         return OutputLayer(self.embedding.weight)
 
+    def layers(self) -> list[nn.Module]:
+        return list(self.blocks)
+
     def tables(self) -> list[Tensor]:
         return [self.embedding.weight, self.positions]
 
@@ -136,6 +144,10 @@ class Pretrained(NextTokenModel):
     def head(self) -> OutputLayer:
         layer = self.model.get_output_embeddings()
         return OutputLayer(layer.weight, getattr(layer, "bias", None), self._softcap)
+
+    def layers(self) -> list[nn.Module]:
+        names = self.model._no_split_modules or ()
+        return [m for m in self.model.modules() if type(m).__name__ in names]
 
     def tables(self) -> list[Tensor]:
         return [self.model.get_input_embeddings().weight]

@@ -36,18 +36,21 @@ PACKAGES = (
 _GIB = 2**30
 
 
-def describe_machine(device: str) -> Machine:
-    """The machine as seen from `device`: `cpu` or `cuda:N`."""
+def describe_machine(device: str, devices: int = 1) -> Machine:
+    """The machine as seen from `device`: `cpu` or `cuda:N`, the first of several like it."""
     import torch
 
-    processor, cores, memory = _processor(), _num_cores(), psutil.virtual_memory().total
+    processor, cores, memory = _processor(), num_cores(), psutil.virtual_memory().total
     name = f"{processor}, {cores} core{'s' * (cores > 1)}, {memory / _GIB:.0f} GiB"
+    if devices > 1:
+        name = f"{devices} processes on {name}"
     gpu, gpu_memory, driver, clock = None, None, None, _processor_clock()
     if device != "cpu":
         properties = torch.cuda.get_device_properties(device)
         gpu, gpu_memory = properties.name, properties.total_memory
         # The processor stays in the name: small models wait for it on any GPU.
         name = f"{gpu}, {gpu_memory / _GIB:.0f} GiB, with {processor}, {cores} cores"
+        name = f"{devices} x {name}" if devices > 1 else name
         # The index would not do: CUDA may number, hide and split devices otherwise.
         uuid = f"GPU-{properties.uuid}"
         driver, clock = _nvidia_smi("driver_version", uuid), _gpu_clock(uuid)
@@ -57,6 +60,7 @@ def describe_machine(device: str) -> Machine:
         cores=cores,
         threads=torch.get_num_threads(),
         memory_bytes=memory,
+        devices=devices,
         system=_system(),
         python=platform.python_version(),
         versions=_versions(),
@@ -79,7 +83,7 @@ def _cpuinfo() -> str:
         return ""
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
     """Those this process may use, not those the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bench.compatibility import (
     Problem,
+    check_devices,
     language_problem,
     method_problem,
     probe_problem,
@@ -19,7 +20,7 @@ from bench.compatibility import (
 )
 from bench.errors import UsageError, nearest
 from bench.selector import Scalar
-from bench.settings import AnyPreset, apply_settings, check_settings, default_dtype
+from bench.settings import AnyPreset, apply_settings, check_settings, default_dtype, head_dim
 from results.record import Identity
 from tasks.api import TrainedTask
 from tasks.language import LanguagePreset, LanguageTask, check_protocol
@@ -124,7 +125,8 @@ class Trial:
     @property
     def shares_device(self) -> bool:
         """Whether others may run beside it: nothing that depends on them is recorded."""
-        return not self.timing or isinstance(self.preset, ProbePreset)
+        untimed = not self.timing or isinstance(self.preset, ProbePreset)
+        return untimed and self.devices == 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +156,7 @@ def _task_trials(
     request: Request, surroundings: Surroundings, task: "Entry[AnyTask]", preset: AnyPreset
 ) -> Iterator[Trial]:
     preset, applied = _applied(request, task.value, preset)
-    _check_devices(request.devices_per_trial, task.value, preset)
+    check_devices(request.devices_per_trial, task.value, preset)
     dtype = request.dtype or default_dtype(preset)
     source, source_problem = _source(task.value, preset, request.source, surroundings)
     methods = _methods(request, task.value)
@@ -216,36 +218,6 @@ def _applied(
     except ValueError as error:
         raise UsageError(f"{task.name}, preset {preset.name!r}: {error}") from error
     return preset, applied
-
-
-def _check_devices(devices: int, task: "AnyTask", preset: AnyPreset) -> None:
-    if devices == 1:
-        return
-    if devices < 1:
-        raise UsageError(f"A trial takes 1 device or more, not {devices} (--devices-per-trial).")
-    if not isinstance(preset, LanguagePreset):
-        raise UsageError(
-            f"{task.name} runs on one device: only language tasks can be cut over several. Leave"
-            " --devices-per-trial out."
-        )
-    if preset.training.batch_size % devices:
-        raise UsageError(
-            f"{task.name}, preset {preset.name!r}: {devices} devices do not share"
-            f" {preset.training.batch_size} blocks equally. Choose another --devices-per-trial, or"
-            " --set batch_size."
-        )
-
-
-def head_dim(preset: AnyPreset) -> int | None:
-    """The dimension of one head under this protocol; None for a probe of several, or of a model."""
-    if isinstance(preset, ProbePreset):
-        return preset.head_dim
-    if isinstance(preset, CostPreset):
-        return preset.sweep.head_dim
-    if isinstance(preset, LanguagePreset):
-        shape = preset.decoder
-        return None if shape is None else shape.d_model // shape.num_heads
-    return preset.model.qkv_dim // preset.model.num_heads
 
 
 def _problem(

@@ -122,3 +122,15 @@ def default_dtype(preset: AnyPreset) -> str:
 def _replaced(part: Part, values: Mapping[str, Scalar]) -> Part:
     names = {f.name for f in dataclasses.fields(part)}
     return dataclasses.replace(part, **{k: v for k, v in values.items() if k in names})  # type: ignore[arg-type]
+
+
+def head_dim(preset: AnyPreset) -> int | None:
+    """The dimension of one head under this protocol; None for a probe of several, or of a model."""
+    if isinstance(preset, ProbePreset):
+        return preset.head_dim
+    if isinstance(preset, CostPreset):
+        return preset.sweep.head_dim
+    if isinstance(preset, LanguagePreset):
+        shape = preset.decoder
+        return None if shape is None else shape.d_model // shape.num_heads
+    return preset.model.qkv_dim // preset.model.num_heads

@@ -12,16 +12,17 @@ import torch
 from bench.gate import GATE_HEAD_DIM, gate
 from bench.machine import describe_machine
 from bench.memory import is_out_of_memory
-from bench.plan import Reference, Trial, head_dim
+from bench.plan import Reference, Trial
 from bench.provenance import describe_provenance
 from bench.registry import load_locator, load_registry
 from bench.runners.classification import classify
 from bench.runners.cost import Contestant, measure_cost
+from bench.runners.distributed import ALONE, Ranks
 from bench.runners.found import Found
 from bench.runners.language import model_language
 from bench.runners.probe import measure_probe
 from bench.runners.train import Diverged, Progress, Report
-from bench.settings import resolved_settings
+from bench.settings import head_dim, resolved_settings
 from methods.api import Method, MissingDependencyError, UnsupportedError
 from results.record import Cost, Provenance, Record, Status
 from tasks.api import SourceUnavailableError
@@ -30,15 +31,20 @@ from tasks.probe import ProbeTask
 from tasks.sweep import CostTask
 
 
-def run_trial(trial: Trial, *, command: str, cache: Path | None, report: Report) -> Record:
-    """The trial's record. Never raises: what goes wrong is a status with a reason."""
+def run_trial(
+    trial: Trial, *, command: str, cache: Path | None, report: Report, ranks: Ranks = ALONE
+) -> Record:
+    """The trial's record. Never raises: what goes wrong is a status with a reason.
+
+    ranks: this process among those that run the trial together.
+    """
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
     found = Found()
     try:
         with _outcome(found):
             method: Method = load_locator(trial.method_locator, "METHOD").value
             task: Any = load_locator(trial.task_locator, "TASK").value
-            _measure(trial, method, task, cache, report, found)
+            _measure(trial, method, task, cache, report, found, ranks)
     except Exception as error:
         # The one place that must survive whatever a method does.
         found.status = "out-of-memory" if is_out_of_memory(error) else "crashed"
@@ -79,7 +85,7 @@ def as_record(
         language=found.language,
         data=found.data,
         settings_resolved=resolved_settings(trial.preset),
-        machine=describe_machine(trial.device),
+        machine=describe_machine(trial.device, trial.devices),
         provenance=provenance,
     )
 
@@ -98,7 +104,13 @@ def _outcome(found: Found) -> Iterator[None]:
 
 
 def _measure(
-    trial: Trial, method: Method, task: Any, cache: Path | None, report: Report, found: Found
+    trial: Trial,
+    method: Method,
+    task: Any,
+    cache: Path | None,
+    report: Report,
+    found: Found,
+    ranks: Ranks,
 ) -> None:
     torch.manual_seed(trial.identity.seed)
     if trial.identity.dtype == "float64":
@@ -118,7 +130,7 @@ def _measure(
         contestant = Contestant(method, trial.identity.method_options)
         measure_cost(trial, contestant, _reference(trial), report=report, found=found)
     elif isinstance(task, LanguageTask):
-        model_language(trial, method, task, cache=cache, report=report, found=found)
+        model_language(trial, method, task, cache=cache, report=report, found=found, ranks=ranks)
     else:
         classify(trial, method, task, cache=cache, report=report, found=found)
 

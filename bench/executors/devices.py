@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,11 +19,11 @@ class Device:
     compute_capability: tuple[int, int] | None = None
     """What generation a GPU is of."""
     visible_as: str = ""
-    """What CUDA_VISIBLE_DEVICES calls a GPU."""
+    """What CUDA_VISIBLE_DEVICES calls a GPU, or several that run a trial together."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """With this a process sees no other GPU; it is `cuda:0` there."""
+        """With this a process sees no other GPU; it, or the first of several, is `cuda:0` there."""
         return {"CUDA_VISIBLE_DEVICES": self.visible_as} if self.visible_as else {}
 
 
@@ -50,20 +50,22 @@ def visible_gpus() -> tuple[Device, ...]:
 
 
 def find_devices(
-    text: str, list_gpus: Callable[[], tuple[Device, ...]] = visible_gpus
+    text: str,
+    list_gpus: Callable[[], tuple[Device, ...]] = visible_gpus,
+    *,
+    per_trial: int = 1,
 ) -> tuple[Device, ...]:
     """The devices that `auto`, `all`, `cpu`, `cuda` or `cuda:N` name, at least one.
 
     `auto` is the first GPU, `all` is every GPU, and either is the processor where there is none.
+    per_trial: GPUs that are one device together; the one that is named is then the first.
     """
     asked = re.fullmatch(r"auto|all|cpu|cuda(?::(\d+))?", text)
     if asked is None:
         raise ValueError(f"The device {text!r} is none of auto, all, cpu, cuda and cuda:N.")
     gpus = () if text == "cpu" else list_gpus()
-    if text == "all" and gpus:
-        return gpus
-    if text in ("auto", "all", "cpu"):
-        return gpus[:1] or (Device(),)
+    if not gpus and text in ("auto", "all", "cpu"):
+        return (Device(),)
     if not gpus:
         raise ValueError(f"The device {text!r} was asked for, but torch sees no GPU. Use cpu.")
     index = int(asked[1] or 0)
@@ -72,4 +74,21 @@ def find_devices(
             f"The device {text!r} was asked for, but torch sees {len(gpus)} GPUs:"
             f" cuda:0 to cuda:{len(gpus) - 1}."
         )
-    return (gpus[index],)
+    groups = _grouped(gpus[index:], per_trial) if per_trial > 1 else gpus[index:]
+    return groups if text == "all" else groups[:1]
+
+
+def _grouped(gpus: tuple[Device, ...], size: int) -> tuple[Device, ...]:
+    """GPUs of one kind, `size` at a time, as one device each. What is left over stays idle."""
+    groups = []
+    for kind in dict.fromkeys(gpu.kind for gpu in gpus):
+        alike = [gpu for gpu in gpus if gpu.kind == kind]
+        for start in range(0, len(alike) - size + 1, size):
+            names = ",".join(gpu.visible_as for gpu in alike[start : start + size])
+            groups.append(replace(alike[start], visible_as=names))
+    if not groups:
+        raise ValueError(
+            f"A trial was to have {size} GPUs of one kind (--devices-per-trial), more than torch"
+            f" sees: {', '.join(gpu.kind for gpu in gpus)}."
+        )
+    return tuple(groups)

@@ -23,6 +23,7 @@ from types import MappingProxyType
 import psutil
 
 from bench.executors.keeper import SAVE, keep
+from bench.executors.ranks import run_ranks
 from bench.memory import keep_freed_memory, limit_memory
 from bench.plan import Trial
 from bench.provenance import describe_provenance
@@ -261,7 +262,8 @@ def _child(
 
         torch.set_num_threads(job.threads)
     report = _throttled(lambda progress: pipe.send(progress))
-    record = run_trial(trial, command=job.command, cache=job.cache, report=report)
+    run = run_trial if trial.devices == 1 else run_ranks
+    record = run(trial, command=job.command, cache=job.cache, report=report)
     pipe.send(record.model_dump_json(by_alias=True))
 
 

@@ -15,6 +15,7 @@ from bench.memory import PeakMemory
 from bench.plan import RELEASE, Trial
 from bench.provenance import method_digest, task_digest
 from bench.runners.checkpoints import Checkpoint
+from bench.runners.distributed import ALONE, Ranks, make_whole
 from bench.runners.found import Found
 from bench.runners.price import after_training, price_of_step, sizes
 from bench.runners.text_model import Asked, Built, build
@@ -35,6 +36,9 @@ from results.record import Measured
 from results.spikes import RULE, spikes
 from tasks.language import LanguagePreset, LanguageTask, Trains, learning_rates
 
+CHECKPOINT_FORM = 2
+"""Raised when a checkpoint of older code could not be read as one."""
+
 
 def model_language(
     trial: Trial,
@@ -44,13 +48,20 @@ def model_language(
     cache: Path | None,
     report: Report,
     found: Found,
+    ranks: Ranks = ALONE,
 ) -> None:
-    """Everything that a trial of a language task measures, put into `found`."""
+    """Everything that a trial of a language task measures, put into `found`.
+
+    ranks: this process among those of the trial; each finds the same.
+    """
     report(Progress("data"))
     preset = _preset(trial)
-    source = task.source(trial.identity.source.split(":")[0])
+    given = trial.identity.source
+    source = task.source(given.split(":")[0])
     assert source is not None, "the plan checked the source"
-    path = Path(trial.identity.source.removeprefix(RELEASE)) if _is_release(trial) else None
+    path = Path(given.removeprefix(RELEASE)) if given.startswith(RELEASE) else None
+    device = torch.device(trial.device)
+    ranks.join(device)
     with PeakMemory(trial.device) as memory:
         asked = Asked(
             preset=preset,
@@ -58,13 +69,17 @@ def model_language(
             path=path,
             cache=cache,
             seed=trial.identity.seed,
-            device=torch.device(trial.device),
+            device=device,
             report=report,
         )
         built = build(method, source, asked)
         found.data = data_card(source, built.corpus, built.vocab_size)
-        _Trial(trial, task, preset, built, cache, report, found).run()
-    found.cost |= {"peak_memory_bytes": memory.bytes, "memory_method": memory.method}
+        _Trial(trial, task, preset, built, cache, report, found, ranks).run()
+    among = f", the highest of {ranks.size} processes" if ranks.size > 1 else ""
+    found.cost |= {
+        "peak_memory_bytes": ranks.highest(memory.bytes),
+        "memory_method": memory.method + among,
+    }
 
 
 class _Trial:
@@ -79,6 +94,7 @@ class _Trial:
         cache: Path | None,
         report: Report,
         found: Found,
+        ranks: Ranks,
     ) -> None:
         self._task, self._preset, self._found = task, preset, found
         self._corpus, self._model = built.corpus, built.model
@@ -92,7 +108,9 @@ class _Trial:
             dtype=trial.identity.dtype,
             seed=trial.identity.seed,
             report=report,
+            ranks=ranks,
         )
+        ranks.shard(built.model, self._here.device, trial.identity.seed)
         self._result: dict[str, Any] = {
             "predictions_per_block": built.corpus.test.shape[1] - 1,
             "trained_parameters": trained,
@@ -109,17 +127,19 @@ class _Trial:
 
     def run(self) -> None:
         """Search or grid first, if there is one; then the main run, its test and its price."""
-        saved = self._checkpoint.load(self._here.device)
+        # What each device takes a part of is read whole by the processor.
+        alone = self._here.ranks.size == 1
+        saved = self._checkpoint.load(self._here.device if alone else torch.device("cpu"))
         self._result["resumed"] = 0 if saved is None else saved["resumed"] + 1
-        self._price()
-        before = saved["before"] if saved else self._test().model_dump()
-        self._result["before"] = before
-        self._keep()
-        searched = self._searched(saved)
-        if self._task.measures == "stability":
-            self._conclude_stability(searched)
-        else:
-            self._main(searched, saved)
+        with self._checkpoint.last_on_sigterm():
+            self._price()
+            self._result["before"] = saved["before"] if saved else self._test().model_dump()
+            self._keep()
+            searched = self._searched(saved)
+            if self._task.measures == "stability":
+                self._conclude_stability(searched)
+            else:
+                self._main(searched, saved)
         self._checkpoint.forget()
 
     def _searched(self, saved: Mapping[str, Any] | None) -> list[Run]:
@@ -196,6 +216,7 @@ class _Trial:
         self._found.training = as_training(run, self._preset.training, right)
         self._found.metrics = metrics(after, right, self._task.metric)
         one = torch.from_numpy(self._corpus.validation[:1].astype(np.int64)).to(self._here.device)
+        make_whole(self._model)
         self._found.cost |= after_training(
             self._model, lambda: self._model(one), device=self._here.device, dtype=self._here.dtype
         )
@@ -215,7 +236,7 @@ class _Trial:
 
     def _price(self) -> None:
         plan, here = self._preset.training, self._here
-        micro = self._corpus.train[: here.micro_batch]
+        micro = self._corpus.train[: min(here.micro_batch, plan.batch_size // here.ranks.size)]
         self._found.cost |= sizes(self._model, self._model.tables())
         cost = price_of_step(
             self._model,
@@ -223,10 +244,10 @@ class _Trial:
             device=here.device,
             dtype=here.dtype,
         )
-        parts = plan.batch_size // here.micro_batch
+        parts = plan.batch_size // len(micro)
         for name in ("flops_per_step", "bytes_moved_per_step"):
             cost[name] = None if cost[name] is None else cost[name] * parts
-        cost["flops_method"] += f"; of {here.micro_batch} blocks, times {parts}"
+        cost["flops_method"] += f"; of {len(micro)} blocks, times {parts}"
         self._found.cost |= cost
 
     def _test(self) -> Any:
@@ -234,8 +255,7 @@ class _Trial:
         return self._outcome(self._corpus.test)[0]
 
     def _outcome(self, blocks: np.ndarray) -> Any:
-        here = self._here
-        return outcome(self._model, blocks, here.micro_batch, here.device, here.dtype)
+        return outcome(self._here, blocks)
 
     def _notes(self, done: list[Run]) -> dict[str, Any]:
         return {
@@ -255,6 +275,7 @@ def _about(trial: Trial, corpus: str) -> str:
         "method": method_digest(trial.method_file),
         "task": task_digest(trial.task_file),
         "corpus": corpus,
+        "form": CHECKPOINT_FORM,
     }
     return json.dumps(about, sort_keys=True)
 
@@ -273,10 +294,6 @@ def _freeze(model: NextTokenModel, trains: Trains, method: str) -> int:
             f"{method} has no parameters of its own: with train={trains} nothing would learn."
         )
     return sum(p.numel() for p in chosen)
-
-
-def _is_release(trial: Trial) -> bool:
-    return trial.identity.source.startswith(RELEASE)
 
 
 def _preset(trial: Trial) -> LanguagePreset:

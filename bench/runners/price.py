@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.counters import analytic_attention_flops, count_call
+from bench.runners.distributed import is_sharded
 from bench.runners.inspection import collapsed_rows, decoding_state_bytes, received
 from bench.runners.train import precision
 
@@ -19,9 +20,10 @@ def price_of_step(
 ) -> dict[str, Any]:
     """Operations, bytes moved and kernels of one forward and backward pass.
 
-    On a copy, with the random state put back: measuring must not change what is measured.
+    On a copy, with the random state put back: measuring must not change what is measured. A model
+    in parts over several devices, which may be too large for one, is measured itself.
     """
-    twin = copy.deepcopy(model)
+    twin = model if is_sharded(model) else copy.deepcopy(model)
 
     def step() -> None:
         with precision(device, dtype):
@@ -37,6 +39,7 @@ def price_of_step(
         flops = None if unseen is None else counts.flops + unseen
         how += f"; the counter is blind to {', '.join(counts.blind)}"
         how += "" if unseen is None else ", which is added by the formula of exact attention"
+    twin.zero_grad(set_to_none=True)
     return {
         "flops_per_step": flops,
         "flops_method": how,

@@ -11,6 +11,7 @@ from torch import Tensor
 from bench.decoder import NextTokenModel
 from bench.next_token import next_token_loss, read_next_tokens
 from bench.runners.checkpoints import Checkpoint
+from bench.runners.distributed import ALONE, Ranks, load_model, load_optimiser, settle, whole
 from bench.runners.inspection import redraw
 from bench.runners.schedule import learning_rate
 from bench.runners.train import Progress, Report, make_optimiser, precision
@@ -58,6 +59,7 @@ class Workplace:
     dtype: str
     seed: int
     report: Report
+    ranks: Ranks = ALONE
 
     @property
     def bound(self) -> float:
@@ -73,6 +75,7 @@ def train_run(
     It ends early where the loss diverges, which is then the last of its losses, as infinity.
     saved: of a checkpoint that this run left, put back first. notes: go into checkpoints as well.
     """
+    settle(here.model)
     optimiser = make_optimiser(here.model, here.plan)
     generator = torch.Generator().manual_seed(here.seed + 1)
     if saved is not None:
@@ -94,8 +97,10 @@ def train_run(
             return
         if step == run.steps or (run.recovery and step % _between(here.plan, run) == 0):
             _evaluate(here, run, step)
-        if step < run.steps and checkpoint.is_due:
-            checkpoint.save(notes | _kept(here, optimiser, generator, run))
+        if step < run.steps and here.ranks.agrees(checkpoint.is_due):
+            state = _kept(here, optimiser, generator, run)
+            if here.ranks.rank == 0:
+                checkpoint.save(notes | state)
 
 
 def _between(plan: Training, run: Run) -> int:
@@ -111,11 +116,11 @@ def _step(here: Workplace, optimiser: torch.optim.Optimizer, step: int, run: Run
     predictions = blocks[:, 1:].size
     optimiser.zero_grad(set_to_none=True)
     total = torch.zeros((), device=here.device)
-    for part in np.split(blocks, range(here.micro_batch, len(blocks), here.micro_batch)):
+    for part in _parts(here.ranks.part(blocks), here.micro_batch):
         loss = block_loss(here.model, part, here.device, here.dtype) / predictions
         loss.backward()
         total += loss.detach()
-    value = float(total)
+    value = float(here.ranks.total(total))
     if not value <= here.bound:
         return value
     if plan.clip_norm:
@@ -125,6 +130,10 @@ def _step(here: Workplace, optimiser: torch.optim.Optimizer, step: int, run: Run
         group["lr"] = rate
     optimiser.step()
     return value
+
+
+def _parts(blocks: np.ndarray, size: int) -> list[np.ndarray]:
+    return np.split(blocks, range(size, len(blocks), size))
 
 
 def order(num_blocks: int, batch_size: int, step: int, seed: int) -> np.ndarray:
@@ -146,22 +155,24 @@ def block_loss(model: NextTokenModel, blocks: Blocks, device: torch.device, dtyp
         return next_token_loss(hidden.flatten(0, 1), model.head, tokens[:, 1:].flatten())
 
 
-def outcome(
-    model: NextTokenModel, blocks: Blocks, micro_batch: int, device: torch.device, dtype: str
-) -> tuple[TextOutcome, np.ndarray]:
+def outcome(here: Workplace, blocks: Blocks) -> tuple[TextOutcome, np.ndarray]:
     """Losses of blocks, and which predictions were right, `[block, prediction]`."""
+    model = here.model
     model.eval()
     losses, hits = [], []
     with torch.no_grad():
-        for part in np.split(blocks, range(micro_batch, len(blocks), micro_batch)):
-            tokens = torch.from_numpy(part.astype(np.int64)).to(device)
-            with precision(device, dtype):
+        for part in _parts(here.ranks.part(blocks), here.micro_batch):
+            tokens = torch.from_numpy(part.astype(np.int64)).to(here.device)
+            with precision(here.device, here.dtype):
                 hidden = model(tokens)[:, :-1]
             read = read_next_tokens(hidden.flatten(0, 1), model.head, tokens[:, 1:].flatten())
-            losses.append(read.losses.view(len(part), -1).double().mean(1).cpu().numpy())
-            hits.append(read.hits.view(len(part), -1).cpu().numpy())
+            losses.append(read.losses.view(len(part), -1).double().mean(1).cpu())
+            hits.append(read.hits.view(len(part), -1).byte().cpu())
     model.train()
-    by_block, right = np.concatenate(losses), np.concatenate(hits)
+    by_block, right = (
+        here.ranks.all_of(torch.cat(parts))[: len(blocks)].numpy() for parts in (losses, hits)
+    )
+    right = right.astype(bool)
     return (
         TextOutcome(
             loss=float(by_block.mean()),
@@ -175,9 +186,7 @@ def outcome(
 
 def _evaluate(here: Workplace, run: Run, step: int) -> None:
     here.report(Progress("validate", step, run.steps))
-    found, _ = outcome(
-        here.model, here.corpus.validation, here.micro_batch, here.device, here.dtype
-    )
+    found, _ = outcome(here, here.corpus.validation)
     run.evaluations.append((step, found.loss, found.accuracy))
 
 
@@ -186,11 +195,13 @@ def _kept(
 ) -> dict[str, Any]:
     return {
         "run": asdict(run),
-        "model": here.model.state_dict(),
-        "optimiser": optimiser.state_dict(),
+        "model": whole(here.model.state_dict()),
+        "optimiser": whole(optimiser.state_dict()),
         "generator": generator.get_state(),
-        "random": torch.get_rng_state(),
-        "gpu": torch.cuda.get_rng_state(here.device) if here.device.type == "cuda" else None,
+        "random": here.ranks.all_of(torch.get_rng_state()[None]),
+        "gpu": here.ranks.all_of(torch.cuda.get_rng_state(here.device)[None])
+        if here.device.type == "cuda"
+        else None,
     }
 
 
@@ -200,9 +211,12 @@ def _put_back(
     generator: torch.Generator,
     saved: dict[str, Any],
 ) -> None:
-    here.model.load_state_dict(saved["model"])
-    optimiser.load_state_dict(saved["optimiser"])
+    load_model(here.model, saved["model"])
+    load_optimiser(optimiser, saved["optimiser"])
     generator.set_state(saved["generator"].cpu())
-    torch.set_rng_state(saved["random"].cpu())
-    if saved["gpu"] is not None:
-        torch.cuda.set_rng_state(saved["gpu"].cpu(), here.device)
+    rank = here.ranks.rank
+    # Saved by fewer processes, it leaves the others as they began.
+    if rank < len(saved["random"]):
+        torch.set_rng_state(saved["random"][rank].cpu())
+    if saved["gpu"] is not None and rank < len(saved["gpu"]):
+        torch.cuda.set_rng_state(saved["gpu"][rank].cpu(), here.device)

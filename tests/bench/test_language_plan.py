@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UsageError
-from bench.plan import Request, head_dim, make_plan
+from bench.plan import Request, make_plan
 from bench.registry import Entry, load_registry
-from bench.settings import resolved_settings
+from bench.settings import head_dim, resolved_settings
 from methods.api import Capabilities
 from tasks.c4.finetune import TASK as FINETUNE
 from tasks.c4.pretrain import TASK as PRETRAIN
