@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import COMMANDS
+from bench.docs import claims
 from bench.registry import load_locator
 from methods.core.testing import assert_method
 from reports.readme import DOCUMENTS, ROOT, with_tables
@@ -16,6 +17,13 @@ def test_a_table_in_a_document_is_what_its_records_give(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     assert "<!-- table:" in text
     assert with_tables(text) == text, "run `python -m reports.readme`"
+
+
+@pytest.mark.parametrize("name", claims.DOCUMENTS)
+def test_verdicts_in_a_document_are_what_its_records_give(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert "<!-- claims:" in text
+    assert claims.with_claims(text) == text, "run `python -m bench.docs.claims`"
 
 
 def test_the_readme_names_both_set_up_commands_and_every_command():

@@ -22,15 +22,17 @@ def renderable(paper: Paper, judgements: Sequence[Judgement]) -> RenderableType:
     return TerminalGrid(claims_grid(paper, judgements))
 
 
-def render(paper: Paper, judgements: Sequence[Judgement], format: Format) -> str:
+def render(
+    paper: Paper, judgements: Sequence[Judgement], format: Format, *, rules: bool = True
+) -> str:
     """As text; `table` is a terminal's and goes through `renderable`."""
     if format == "json":
         return json.dumps([_plain(paper, each) for each in judgements], indent=2) + "\n"
-    grid = claims_grid(paper, judgements)
+    grid = claims_grid(paper, judgements, rules=rules)
     return latex_grid(grid) if format == "latex" else markdown_grid(grid)
 
 
-def claims_grid(paper: Paper, judgements: Sequence[Judgement]) -> Grid:
+def claims_grid(paper: Paper, judgements: Sequence[Judgement], *, rules: bool = True) -> Grid:
     """One row a claim, every one of them, whatever its verdict."""
     notes = Notes()
     rows = []
@@ -48,13 +50,13 @@ def claims_grid(paper: Paper, judgements: Sequence[Judgement]) -> Grid:
             )
         )
     # Whole, however long: a rule that is cut off is none.
-    rules = [("", f"Rule of {', '.join(names)}: {r}") for r, names in _rules(judgements).items()]
+    texts = [("", f"Rule of {', '.join(names)}: {r}") for r, names in _rules(judgements).items()]
     presets = ", ".join(dict.fromkeys(each.preset for each in judgements))
     return Grid(
         title=f"{paper.title} ({paper.paper}): its claims, preset {presets}",
         header=HEADER,
         sections=(Section(title="", rows=tuple(rows)),),
-        notes=(*notes.all(), *rules),
+        notes=(*notes.all(), *(texts if rules else ())),
         words=True,
     )
 

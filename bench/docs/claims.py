@@ -1,0 +1,59 @@
+"""Keeps verdicts in documents true: `python -m bench.docs.claims` writes them anew from records.
+
+A table stands between `<!-- claims: PAPER PRESET -->` and `<!-- end of claims -->`; its records lie
+in `results/measured/reproduce`. `without rules` leaves out what `--dry-run` prints. A test compares
+the two. This is no part of `reports.readme`, since which trials test a claim is known to the
+planner alone.
+"""
+
+import re
+import sys
+
+from bench.cli.reproduce import claim_trials, judged_by_store
+from bench.cli.run import user_cache
+from reports.claims.papers import papers
+from reports.claims.table import render
+from reports.readme import MEASURED, ROOT
+from results.store import Store
+
+DOCUMENTS = ("README.md", "docs/how-to/check-a-papers-claims.md")
+_TABLE = re.compile(
+    r"(<!-- claims: (?P<paper>\S+) (?P<preset>\w+)(?P<bare> without rules)? -->\n)"
+    r".*?<!-- end of claims -->",
+    re.DOTALL,
+)
+
+
+def with_claims(text: str) -> str:
+    """The text with every marked table of verdicts judged from its records."""
+    store = Store(MEASURED / "reproduce")
+
+    def table(match: re.Match[str]) -> str:
+        paper = papers()[match["paper"]]
+        preset = match["preset"]
+        judgements = [
+            judged_by_store(
+                claim, preset, claim_trials(claim, preset, None, "cpu", user_cache()), store
+            )
+            for claim in paper.claims
+        ]
+        rendered = render(paper, judgements, "markdown", rules=not match["bare"])
+        return f"{match[1]}{rendered.rstrip()}\n\n<!-- end of claims -->"
+
+    return _TABLE.sub(table, text)
+
+
+def main() -> int:
+    """Write the documents; exit code 1 if any was out of date."""
+    stale = False
+    for name in DOCUMENTS:
+        path = ROOT / name
+        text = path.read_text(encoding="utf-8")
+        new = with_claims(text)
+        stale |= new != text
+        path.write_text(new, encoding="utf-8")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
