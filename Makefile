@@ -8,7 +8,7 @@ BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 PINS = pyproject.toml constraints.txt
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check audit docs clean
 
 demo: $(VENV)/installed-packaged
 	$(BIN)/python -m bench run --methods darkformer performer --task lra --results $(RESULTS)
@@ -24,6 +24,10 @@ check: $(VENV)/installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/architecture
 
+# Known weaknesses of the pinned packages, asked of PyPI or OSV: fails where there is one.
+audit: $(BIN)/pip-audit
+	$(BIN)/python .ci/audit.py constraints.txt
+
 # The documentation, into build/docs: open build/docs/index.html.
 docs: $(VENV)/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
@@ -35,6 +39,9 @@ clean:
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
+
+$(BIN)/pip-audit: | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip-audit
 
 # Stamps: a second `make` installs nothing. What `dev` installs contains what `packaged` does.
 $(VENV)/installed-packaged: $(PINS) | $(BIN)/python

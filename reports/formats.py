@@ -1,4 +1,4 @@
-"""A grid for the terminal, as Markdown, as LaTeX; and lines for machines. Text is inert in each."""
+"""A grid for the terminal, Markdown, LaTeX; lines for machines. Text is inert in each."""
 
 import csv
 import io
