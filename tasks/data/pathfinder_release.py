@@ -1,9 +1,12 @@
 """The official release's Pathfinder folders: pictures, and the text lines that label them."""
 
 import importlib.util
+import re
+import struct
+import warnings
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +18,11 @@ from tasks.data.release import ADDRESS, NESTINGS
 
 FOLDERS = {6: "curv_baseline", 9: "curv_contour_length_9", 14: "curv_contour_length_14"}
 """By contour length: easy, intermediate, hard."""
+# Of relative paths alone: a release names no file elsewhere on this machine.
+_LINE = re.compile(
+    r"\s*(?P<folder>[^\s\0/][^\s\0]*)\s+(?P<file>[^\s\0/][^\s\0]*)"
+    r"\s+(?P<number>[0-9]{1,18})\s+(?P<label>[01])(?!\S)"
+)
 INSTALL_PILLOW = (
     "reading the release's pictures needs pillow, which is not installed: `pip install pillow`."
 )
@@ -116,14 +124,14 @@ def read_metadata(folder: Path) -> list[Labelled]:
         batch: list[tuple[int, Labelled]] = []
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
         for number, line in enumerate(lines, start=1):
-            fields = line.split()
-            if len(fields) < 4 or not fields[2].isdigit() or fields[3] not in ("0", "1"):
+            match = _LINE.match(line)
+            if match is None or ".." in Path(match["folder"], match["file"]).parts:
                 raise SourceUnavailableError(
-                    f"{file}, line {number}: expected a folder, a file, a number and a label (0 or"
-                    f" 1), found {line[:60]!r}."
+                    f"{file}, line {number}: expected a folder and a file of the release, a number"
+                    f" and a label (0 or 1), found {line[:60]!r}."
                 )
-            picture = folder / fields[0] / fields[1]
-            batch.append((int(fields[2]), Labelled(picture, int(fields[3]))))
+            picture = folder / match["folder"] / match["file"]
+            batch.append((int(match["number"]), Labelled(picture, int(match["label"]))))
         found += [labelled for _, labelled in sorted(batch)]
     return found
 
@@ -138,30 +146,34 @@ def _size(file: Path) -> int:
 
 
 def _read(lines: list[Labelled], side: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    open_picture = _opener()
     pixels = np.empty((len(lines), side, side), dtype=np.uint8)
     for row, line in zip(pixels, lines, strict=True):
-        try:
-            with open_picture(line.picture) as picture:
-                grey = np.asarray(picture.convert("L"))
-        except OSError:
-            raise SourceUnavailableError(
-                f"{line.picture} is not a readable picture: unpack the release again."
-            ) from None
-        if grey.shape != (side, side):
-            raise SourceUnavailableError(
-                f"{line.picture} has {grey.shape[1]} x {grey.shape[0]} pixels, not {side} x {side}."
-            )
-        row[:] = grey
+        row[:] = _pixels(line.picture, side)
     return pixels, np.array([line.label for line in lines], dtype=np.uint8)
 
 
-def _opener() -> Any:
+def _pixels(file: Path, side: int) -> NDArray[np.uint8]:
+    """The size is looked at first: a small file can be unpacked to billions of pixels."""
     try:
         from PIL import Image
     except ImportError:
         raise SourceUnavailableError(INSTALL_PILLOW) from None
-    return Image.open
+    try:
+        with warnings.catch_warnings():
+            # Of a picture that is refused below.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(file, formats=("PNG",)) as picture:
+                size = picture.size
+                if size == (side, side):
+                    return np.asarray(picture.convert("L"))
+    except Image.DecompressionBombError:
+        size = None
+    except (OSError, ValueError, SyntaxError, struct.error):
+        raise SourceUnavailableError(
+            f"{file} is not a readable picture: unpack the release again."
+        ) from None
+    found = "far more" if size is None else f"{size[0]} x {size[1]}"
+    raise SourceUnavailableError(f"{file} has {found} pixels, not {side} x {side}.")
 
 
 def _name(folder: Path, path: Path | None) -> str:

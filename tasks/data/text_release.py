@@ -17,6 +17,8 @@ from tasks.data.packing import Part, corpus, first_blocks
 from tasks.language import Blocks, Corpus, TextRequest, TextSource
 
 TEXT, LINES, TABLE = (".txt",), (".jsonl", ".json"), (".parquet",)
+LONGEST = 2**30
+"""Characters of one document. A file of gzip may unpack to more than a machine holds."""
 SHARES: dict[Part, range] = {
     "train": range(90),
     "validation": range(90, 95),
@@ -100,18 +102,39 @@ def _texts(file: Path) -> Iterator[str]:
     kind = _kind(file)
     if kind in TABLE:
         return _rows(file)
-    return _records(file) if kind in LINES else iter(["".join(_lines(file))])
+    return _records(file) if kind in LINES else iter([_whole(file)])
+
+
+def _whole(file: Path) -> str:
+    lines, length = [], 0
+    for line in _lines(file):
+        lines.append(line)
+        length += len(line)
+        if length > LONGEST:
+            raise _too_long(file)
+    return "".join(lines)
+
+
+def _too_long(file: Path) -> SourceUnavailableError:
+    return SourceUnavailableError(
+        f"{file} has a document of more than {LONGEST // 2**20} million characters: divide it."
+    )
 
 
 def _lines(file: Path) -> Iterator[str]:
     opened = gzip.open if file.suffix == ".gz" else open
     try:
         with opened(file, "rt", encoding="utf-8") as stream:
-            yield from stream
+            while line := stream.readline(LONGEST + 1):
+                if len(line) > LONGEST:
+                    raise _too_long(file)
+                yield line
     except UnicodeDecodeError:
         raise SourceUnavailableError(f"{file} is no text in UTF-8.") from None
     except (gzip.BadGzipFile, zlib.error, EOFError):
         raise SourceUnavailableError(f"{file} is no whole file of gzip.") from None
+    except OSError as error:
+        raise SourceUnavailableError(f"{file} cannot be read: {error.strerror or error}.") from None
 
 
 def _records(file: Path) -> Iterator[str]:
@@ -120,7 +143,9 @@ def _records(file: Path) -> Iterator[str]:
             continue
         try:
             text = json.loads(line)["text"]
-        except (ValueError, KeyError, TypeError):
+            # Half of a pair of UTF-16 can be written in JSON, and is no text.
+            text.encode()
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             text = None
         if not isinstance(text, str):
             raise SourceUnavailableError(
@@ -139,10 +164,13 @@ def _rows(file: Path) -> Iterator[str]:
 
     try:
         with parquet.ParquetFile(file) as table:
+            kind = table.schema_arrow.field("text").type
+            if not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)):
+                raise KeyError(f"it holds {kind}")
             for batch in table.iter_batches(columns=["text"]):
                 yield from (text or "" for text in batch.column("text").to_pylist())
-    except (pyarrow.ArrowException, KeyError) as error:
-        first = str(error).strip().splitlines()[0].rstrip(".")
+    except (pyarrow.ArrowException, KeyError, OSError, ValueError) as error:
+        first = (str(error).strip("' \n").splitlines() or ["it is damaged"])[0].rstrip(".")
         raise SourceUnavailableError(
             f"{file} is no table of parquet with a column 'text': {first}."
         ) from error
@@ -150,7 +178,7 @@ def _rows(file: Path) -> Iterator[str]:
 
 def _slice(file: Path, part: Part) -> Iterator[str]:
     """Cut where words end, so that no word is in two parts."""
-    text = "".join(_lines(file))
+    text = _whole(file)
 
     def cut(share: int) -> int:
         place = len(text) * share // 100
