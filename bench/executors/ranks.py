@@ -119,7 +119,8 @@ def together(size: int, target: Callable[..., None], *told: Any) -> Iterator[lis
 
 
 def _rank(pipe: Connection, rank: int, port: int, work: Work) -> None:
-    import torch
+    # As the fork server holds it: what it replaces in torch is then no method's doing.
+    import torch._dynamo
 
     trial = work.trial
     if trial.device == "cpu":
