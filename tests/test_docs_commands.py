@@ -31,8 +31,6 @@ NOT_RUN = {
     "pip install": "It downloads; the extras that it names are looked up instead.",
     "python -m reports.readme": "It writes the documents; test_documents compares them instead.",
     "python -m examples.swap_attention": "tests/methods/test_pretrained_generation.py runs it.",
-    "mkdir -p merged": "The merging of folders has a test of its own.",
-    "cp -n results-*/*.json merged/": "The merging of folders has a test of its own.",
 }
 LONG = ("run", "reproduce")
 """Commands that are planned only."""
@@ -183,20 +181,6 @@ def test_a_script_for_a_cluster_runs_a_command_that_can_be_planned(script, reade
     done = run_shortly(shlex.join(["python", *asked]))
     assert done.returncode == 0, done.stderr
     assert "to run" in done.stdout or "on record" in done.stdout
-
-
-def test_folders_merge_by_copying_as_the_documents_say(tmp_path: Path):
-    text = (ROOT / "docs/how-to/run-on-a-cluster.md").read_text(encoding="utf-8")
-    merging = [line for line in commands(text) if line.startswith(("mkdir", "cp"))]
-    files = sorted((ROOT / "results/measured/demo").glob("*.json"))[:3]
-    for place, found in (("results-0", files[:2]), ("results-1", files[1:])):
-        (tmp_path / place).mkdir()
-        for file in found:
-            shutil.copy(file, tmp_path / place)
-    subprocess.run(["bash", "-euc", "\n".join(merging)], cwd=tmp_path, check=True)
-    merged = Store(tmp_path / "merged").read()
-    assert len(merged.records) == 3
-    assert not merged.problems
 
 
 def test_the_task_that_the_documents_print_is_run_with_its_settings(reader, monkeypatch):

@@ -74,6 +74,7 @@ def plan_selection(
 
     devices: where it will run; if not given, those of this machine that the selection names.
     """
+    shard = _shard(selection.shards, selection.shard)
     registry = load_registry()
     tasks = _tasks(selection, registry)
     if selection.train and not any(isinstance(t.value, LanguageTask) for t in tasks):
@@ -114,13 +115,13 @@ def plan_selection(
     for device in devices or chosen_devices(selection.device, selection.devices_per_trial):
         kinds.setdefault(device.kind, device)
     plan = Plan(trials=tuple(t for device in kinds.values() for t in plan_on(device).trials))
-    return _shard(plan, selection.shards, selection.shard)
+    return plan if shard is None else shard_of(plan, *shard)
 
 
-def _shard(plan: Plan, count: int | None, index: int | None) -> Plan:
-    """The part of the plan that was asked for; all of it without --shards."""
+def _shard(count: int | None, index: int | None) -> tuple[int, int] | None:
+    """How many parts, and which; None for the whole plan. Raises UsageError."""
     if count is None and index is None:
-        return plan
+        return None
     if count is None or index is None:
         raise UsageError("--shards N and --shard I, from 0 to N-1, go together.")
     if count < 1:
@@ -129,7 +130,7 @@ def _shard(plan: Plan, count: int | None, index: int | None) -> Plan:
         raise UsageError(
             f"There is no --shard {index} of {count}: shards have the numbers 0 to {count - 1}."
         )
-    return shard_of(plan, count, index)
+    return count, index
 
 
 def is_installed(package: str) -> bool:
