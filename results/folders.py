@@ -1,8 +1,10 @@
 """Where the files of a store lie: a folder of this machine, or a URL that fsspec opens."""
 
 import contextlib
+import hashlib
 import os
 import re
+import socket
 import tempfile
 import textwrap
 import time
@@ -10,6 +12,8 @@ import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Protocol
+
+import psutil
 
 from results.foreign import read_bounded
 
@@ -74,13 +78,24 @@ def said_by(error: Exception) -> str:
 
 
 def temporary_name(name: str) -> str:
-    """Another one for each write of this file; readers pass over it."""
-    return f".{name.partition('.')[0]}.{uuid.uuid4().hex[:8]}.tmp"
+    """Another one for each write of this file; readers pass over it. It says whose it is."""
+    return f".{name.partition('.')[0]}.{_host()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
 
 
 def is_temporary(name: str) -> bool:
     """Whether a write that goes on, or was killed, left this file."""
     return name.startswith(".") and name.endswith(".tmp")
+
+
+def _is_abandoned(name: str) -> bool:
+    """Whether the process of this machine that began this temporary file is no more."""
+    *_, host, process, _, _ = ("", "", *name.split("."))
+    return host == _host() and process.isdigit() and not psutil.pid_exists(int(process))
+
+
+def _host() -> str:
+    # Short, since a file's name has 255 bytes at most.
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
 
 class LocalFolder:
@@ -128,12 +143,15 @@ class LocalFolder:
         return str(target)
 
     def check_writable(self) -> None:
-        """Raises StoreError where nothing could be written."""
+        """Raises StoreError where nothing could be written. What a killed process of this machine
+        has left half written is removed."""
         hint = "Choose another folder with --results."
         with _explained(f"cannot write into {str(self)!r}", hint):
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path) as probe:
                 probe.write(b"x")
+            for name in filter(_is_abandoned, filter(is_temporary, self.names())):
+                (self.path / name).unlink(missing_ok=True)
 
     def leftovers(self) -> list[str]:
         """Temporary files of writes that were killed long ago."""
