@@ -156,17 +156,12 @@ def _task_trials(
     request: Request, surroundings: Surroundings, task: "Entry[AnyTask]", preset: AnyPreset
 ) -> Iterator[Trial]:
     preset, applied = _applied(request, task.value, preset)
-    check_devices(request.devices_per_trial, task.value, preset)
     dtype = request.dtype or default_dtype(preset)
     source, source_problem = _source(task.value, preset, request.source, surroundings)
-    methods = _methods(request, task.value)
-    problems = [
-        _problem(request, chosen, task.value, preset, dtype, surroundings) or source_problem
-        for chosen in methods
-    ]
+    methods = _judged(request, task.value, preset, dtype, surroundings)
     reference = _reference(preset, surroundings)
     seeds = request.seeds if request.seeds is not None else preset.seeds
-    for seed, (chosen, problem) in itertools.product(seeds, zip(methods, problems, strict=True)):
+    for seed, (chosen, problem) in itertools.product(seeds, methods):
         method = chosen.entry.value
         yield Trial(
             identity=Identity(
@@ -193,14 +188,25 @@ def _task_trials(
             same_as=method.same_as,
             reference=reference,
             timing=request.timing or isinstance(preset, CostPreset | ProbePreset),
-            problem=problem,
+            problem=problem or source_problem,
         )
 
 
-def _methods(request: Request, task: "AnyTask") -> list[ChosenMethod]:
-    """Without controls where the task has a reference of its own."""
+def _judged(
+    request: Request,
+    task: "AnyTask",
+    preset: AnyPreset,
+    dtype: str,
+    surroundings: Surroundings,
+) -> list[tuple[ChosenMethod, Problem | None]]:
+    """The methods, without controls where the task has a reference of its own, and what stands
+    against each."""
     trained = isinstance(task, TrainedTask | LanguageTask)
-    return [m for m in request.methods if trained or not m.is_control]
+    return [
+        (chosen, _problem(request, chosen, task, preset, dtype, surroundings))
+        for chosen in request.methods
+        if trained or not chosen.is_control
+    ]
 
 
 def _applied(
@@ -217,6 +223,7 @@ def _applied(
             check_protocol(task, preset)
     except ValueError as error:
         raise UsageError(f"{task.name}, preset {preset.name!r}: {error}") from error
+    check_devices(request.devices_per_trial, task, preset)
     return preset, applied
 
 

@@ -1,5 +1,6 @@
 """What `run` and `plan` share: the options that choose trials, and the plan made from them."""
 
+import functools
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -92,20 +93,10 @@ def plan_selection(
         settings=_settings(selection),
     )
 
-    def source_problem(
-        task: TrainedTask | ProbeTask | LanguageTask,
-        name: str,
-        preset: Preset | ProbePreset | LanguagePreset,
-    ) -> str | None:
-        source = task.source(name.split(":")[0])
-        assert source is not None
-        path = Path(name.removeprefix(RELEASE)) if name.startswith(RELEASE) else None
-        return source.missing(LoadRequest(data=data_options(preset), path=path, cache=cache))
-
     def plan_on(device: Device) -> Plan:
         here = Surroundings(
             is_installed=is_installed,
-            source_problem=source_problem,
+            source_problem=functools.partial(_source_problem, cache),
             find_method=lambda text: find_method(text, registry),
             compute_capability=lambda _: device.compute_capability,
         )
@@ -116,6 +107,18 @@ def plan_selection(
         kinds.setdefault(device.kind, device)
     plan = Plan(trials=tuple(t for device in kinds.values() for t in plan_on(device).trials))
     return plan if shard is None else shard_of(plan, *shard)
+
+
+def _source_problem(
+    cache: Path | None,
+    task: TrainedTask | ProbeTask | LanguageTask,
+    name: str,
+    preset: Preset | ProbePreset | LanguagePreset,
+) -> str | None:
+    source = task.source(name.split(":")[0])
+    assert source is not None
+    path = Path(name.removeprefix(RELEASE)) if name.startswith(RELEASE) else None
+    return source.missing(LoadRequest(data=data_options(preset), path=path, cache=cache))
 
 
 def _shard(count: int | None, index: int | None) -> tuple[int, int] | None:
