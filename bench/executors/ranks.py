@@ -76,7 +76,7 @@ class Member:
 @contextlib.contextmanager
 def meeting_point() -> Iterator[int]:
     """A port on this machine alone, where the processes find each other."""
-    from torch.distributed import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     listener = socket.create_server((LOOPBACK, 0))
     port: int = listener.getsockname()[1]

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
@@ -51,7 +52,7 @@ class Ranks:
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
-            store=dist.TCPStore(LOOPBACK, self.port, is_master=False, timeout=PATIENCE),
+            store=TCPStore(LOOPBACK, self.port, is_master=False, timeout=PATIENCE),
             rank=self.rank,
             world_size=self.size,
             timeout=PATIENCE,

@@ -60,8 +60,7 @@ def model_language(
     source = task.source(given.split(":")[0])
     assert source is not None, "the plan checked the source"
     path = Path(given.removeprefix(RELEASE)) if given.startswith(RELEASE) else None
-    device = torch.device(trial.device)
-    ranks.join(device)
+    ranks.join(torch.device(trial.device))
     with PeakMemory(trial.device) as memory:
         asked = Asked(
             preset=preset,
@@ -69,7 +68,7 @@ def model_language(
             path=path,
             cache=cache,
             seed=trial.identity.seed,
-            device=device,
+            device=torch.device(trial.device),
             report=report,
         )
         built = build(method, source, asked)
