@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +17,14 @@ from rich.console import Console
 
 from bench.cli.display import make_display
 from bench.cli.execution import Execution, make_executor
-from bench.cli.plan import CHEAP, done_in, show_plan
+from bench.cli.plan import CHEAP, done_in, show_plan, stands
 from bench.cli.selection import Selection, plan_selection
 from bench.executors.local import Job
 from bench.executors.protocol import GRACE, Executor
 from bench.plan import Plan, Trial
 from bench.provenance import command_line, method_digest, task_digest
 from reports.table import render, renderable
+from results.folders import StoreError
 from results.record import Record
 from results.store import Store
 from tasks.probe import ProbePreset
@@ -41,6 +43,7 @@ def run_command(
     time_limit: float | None = None,
     memory_limit: float | None = None,
     threads: int | None = None,
+    grace: float = GRACE,
     cache: Path | None = None,
     dry_run: Annotated[bool, Flag] = False,
     json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
@@ -74,6 +77,8 @@ def run_command(
         GiB that a trial may take.
     threads:
         Threads that torch may use in a trial.
+    grace:
+        Seconds that trials have to save a checkpoint when a scheduler's SIGTERM ends the run.
     cache:
         A folder for generated data; default: the user's cache folder.
     dry_run:
@@ -99,23 +104,57 @@ def run_command(
             return 0
         todo = [t for t in plan.trials if t.digest not in done]
         store.check_writable()
-        stopped = not run_all(todo, store, executor)
+        stopped = not run_all(todo, store, executor, rerun=rerun, grace=grace)
     return _conclude(plan, todo, store, stopped=stopped, as_json=json_)
 
 
-def run_all(todo: list[Trial], store: Store, executor: Executor) -> bool:
-    """Whether every trial was run; False when the user or a scheduler stopped it."""
-    num_written = 0
-    with make_display(len(todo)) as display, _stopped_by_signals(executor):
-        for record in executor.records(todo, display):
-            store.write(record)
-            num_written += 1
+def run_all(
+    todo: list[Trial],
+    store: Store,
+    executor: Executor,
+    *,
+    rerun: bool = False,
+    grace: float = GRACE,
+) -> bool:
+    """Whether every trial has its record now; False when the user or a scheduler stopped the run.
+
+    What another run on this store has done meanwhile is not done again, except to `rerun` it.
+    """
+    num_ended = 0
+    theirs: set[str] = set()
+
+    def elsewhere(trial: Trial) -> Record | None:
+        record = None if rerun else store.written(trial.identity)
+        if record is None or not stands(trial, record.head()):
+            return None
+        theirs.add(trial.digest)
+        return record
+
+    with make_display(len(todo)) as display, _stopped_by_signals(executor, grace):
+        for record in executor.records(todo, display, elsewhere):
+            if record.identity.digest() not in theirs:
+                _write(store, record)
+            num_ended += 1
             display.finished(record)
-    return num_written == len(todo)
+    return num_ended == len(todo)
+
+
+def _write(store: Store, record: Record) -> None:
+    """Into the store; where that fails, into a temporary folder, which the error names."""
+    try:
+        store.write(record)
+    except StoreError as error:
+        folder = tempfile.mkdtemp(prefix="attention-bench-")
+        try:
+            spare = Store(folder).write(record)
+        except StoreError:
+            os.rmdir(folder)
+            raise error from None
+        raise StoreError(f"{error} The record is in {spare!r}: move it there then.") from error
 
 
 @contextlib.contextmanager
-def _stopped_by_signals(executor: Executor) -> Iterator[None]:
+def _stopped_by_signals(executor: Executor, grace: float) -> Iterator[None]:
     """Ctrl-C ends trials at once; a scheduler's SIGTERM lets them save their checkpoints first."""
     heard: list[int] = []
 
@@ -124,7 +163,7 @@ def _stopped_by_signals(executor: Executor) -> Iterator[None]:
             # Asked for again, as it does not end.
             raise KeyboardInterrupt
         heard.append(number)
-        executor.stop(0.0 if number == signal.SIGINT else GRACE)
+        executor.stop(0.0 if number == signal.SIGINT else grace)
 
     before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -7,7 +7,7 @@ from queue import SimpleQueue
 
 from bench.executors.devices import Device
 from bench.executors.local import Job, LocalExecutor, Stopped
-from bench.executors.protocol import Watcher
+from bench.executors.protocol import Elsewhere, Watcher, nowhere
 from bench.executors.schedule import Schedule, Start, Wish
 from bench.machine import num_cores
 from bench.plan import Trial
@@ -24,6 +24,7 @@ class Pool:
         self._threads = ThreadPoolExecutor(len(devices) * shares)
         self._messages: SimpleQueue[tuple[int, Progress | Future[Record]]] = SimpleQueue()
         self._running: dict[int, LocalExecutor] = {}
+        self._elsewhere: Elsewhere = nowhere
         self._stopping: float | None = None
         """The grace that was asked for."""
 
@@ -40,8 +41,11 @@ class Pool:
         for executor in list(self._running.values()):
             executor.stop(grace)
 
-    def records(self, trials: Sequence[Trial], watcher: Watcher) -> Iterator[Record]:
+    def records(
+        self, trials: Sequence[Trial], watcher: Watcher, elsewhere: Elsewhere = nowhere
+    ) -> Iterator[Record]:
         """A record for each trial, as they end; fewer after `stop`."""
+        self._elsewhere = elsewhere
         wishes = [Wish(t.identity.device, alone=not t.shares_device) for t in trials]
         schedule = Schedule([d.kind for d in self.devices], wishes, shares=self._shares)
         while not schedule.is_over:
@@ -75,6 +79,8 @@ class Pool:
         def report(progress: Progress) -> None:
             self._messages.put((start.trial, progress))
 
+        if (theirs := self._elsewhere(trial)) is not None:
+            return theirs
         with executor:
             return executor.run(trial, report, environment=self.devices[start.device].environment)
 

@@ -1,6 +1,6 @@
 """What every executor does, and what it tells whoever watches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Protocol
 
@@ -11,6 +11,13 @@ from results.record import Record
 
 GRACE = 20.0
 """Seconds that trials have for their checkpoints when a scheduler ends the run: it waits for 30."""
+
+Elsewhere = Callable[[Trial], Record | None]
+"""The record that another run on the same store has made of a trial meanwhile. From any thread."""
+
+
+def nowhere(_: Trial) -> None:
+    """There is no other run."""
 
 
 class Watcher(Protocol):
@@ -39,8 +46,13 @@ class Executor(Protocol):
     def devices(self) -> Sequence[Device]:
         """Where trials can run: plans are made for these."""
 
-    def records(self, trials: Sequence[Trial], watcher: Watcher) -> Iterator[Record]:
-        """A record for each trial, as they end; fewer after `stop`."""
+    def records(
+        self, trials: Sequence[Trial], watcher: Watcher, elsewhere: Elsewhere = nowhere
+    ) -> Iterator[Record]:
+        """A record for each trial, as they end; fewer after `stop`.
+
+        elsewhere: asked just before a trial begins; what it finds stands in place of a run.
+        """
 
     def stop(self, grace: float = 0.0) -> None:
         """Start no trial any more, and end those that run within `grace` seconds.

@@ -23,7 +23,7 @@ from bench.compatibility import Problem
 from bench.errors import UsageError
 from bench.executors.devices import Device, find_devices, visible_gpus
 from bench.executors.local import Job, LocalExecutor
-from bench.executors.protocol import GRACE, Watcher
+from bench.executors.protocol import GRACE, Elsewhere, Watcher, nowhere
 from bench.machine import num_cores
 from bench.plan import Trial
 from bench.runners.train import Progress
@@ -131,9 +131,12 @@ class RayExecutor:
         self._open.callback(ray.shutdown)
         return ray
 
-    def records(self, trials: Sequence[Trial], watcher: Watcher) -> Iterator[Record]:
+    def records(
+        self, trials: Sequence[Trial], watcher: Watcher, elsewhere: Elsewhere = nowhere
+    ) -> Iterator[Record]:
         """A record for each trial, as they end; fewer after `stop`."""
-        yield from (self._record(t, t.problem) for t in trials if t.problem is not None)
+        unable = ((t, t.problem) for t in trials if t.problem is not None)
+        yield from (elsewhere(trial) or self._record(trial, problem) for trial, problem in unable)
         # Else a stream of small trials would keep one waiting that asks for a whole node.
         able = sorted((t for t in trials if t.problem is None), key=lambda t: not t.shares_device)
         waiting = deque(_Attempt(trial) for trial in able)
@@ -146,7 +149,10 @@ class RayExecutor:
                     return
             while waiting and len(running) < self._window:
                 attempt = waiting.popleft()
-                running[self._submit(attempt.trial)] = attempt
+                if (theirs := elsewhere(attempt.trial)) is not None:
+                    yield theirs
+                else:
+                    running[self._submit(attempt.trial)] = attempt
             for stream in self._ray.wait(list(running), timeout=LOOK)[0] if running else ():
                 record = self._heard(running[stream], stream, watcher)
                 if record is None:

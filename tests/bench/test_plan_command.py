@@ -6,7 +6,11 @@ import json
 import pytest
 
 from bench.cli.plan import done_in, sentence
+from bench.cli.run import run_all
 from bench.cli.selection import Selection, plan_selection
+from bench.executors.devices import Device
+from bench.executors.local import Job
+from bench.executors.pool import Pool
 from bench.plan import Plan
 from results.estimates import Total
 from results.record import Head, Record, Status
@@ -117,3 +121,45 @@ def test_what_stands_on_record_is_not_done_again(
     free = dataclasses.replace(trial, timing=False)
     assert (done_in(Plan(trials=(free,)), heads) == {trial.digest}) == stands_untimed
     assert (done_in(Plan(trials=(trial,)), heads) == {trial.digest}) == stands_timed
+
+
+class OtherRun:
+    """An executor beside which another run finishes the first trial before any begins."""
+
+    devices = ()
+
+    def __init__(self, store: Store) -> None:
+        self._store, self.begun = store, []
+
+    def records(self, trials, watcher, elsewhere):
+        self._store.write(fake_record(trials[0].identity, accuracy=0.9))
+        for trial in trials:
+            if (theirs := elsewhere(trial)) is not None:
+                yield theirs
+                continue
+            self.begun.append(trial.digest)
+            yield fake_record(trial.identity, accuracy=0.1)
+
+
+@pytest.mark.parametrize("rerun", [False, True])
+def test_what_another_run_has_finished_meanwhile_is_not_run_again(plan, tmp_path, rerun):
+    todo = list(plan.trials[:3])
+    store = Store(tmp_path)
+    executor = OtherRun(store)
+    assert run_all(todo, store, executor, rerun=rerun)
+    assert executor.begun == [trial.digest for trial in todo[0 if rerun else 1 :]]
+    found = store.find(todo[0].identity)
+    assert (found == fake_record(todo[0].identity, accuracy=0.9)) is not rerun
+    assert len(store.read().records) == 3
+
+
+def test_a_pool_asks_before_each_trial_whether_another_run_has_done_it(plan):
+    class Silent:
+        def started(self, trial) -> None: ...
+
+        def step(self, trial, progress) -> None: ...
+
+    with Pool(Job(command="test"), (Device(),)) as pool:
+        found = list(pool.records(plan.trials, Silent(), lambda t: fake_record(t.identity)))
+    assert {r.identity.digest() for r in found} == {t.digest for t in plan.trials}
+    assert all(r.machine.system == "FakeOS 1" for r in found)
