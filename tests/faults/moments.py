@@ -60,8 +60,8 @@ class Moments:
         self._seconds: dict[bool, float] = {}
         self._losses: list[float] = []
 
-    def strike(self, blow: Blow) -> tuple[Tally, str]:
-        """One blow, and all that the runs printed. A run that was over before is begun again."""
+    def strike(self, blow: Blow) -> Tally:
+        """The account of one blow. A run that was over before is begun again."""
         if blow.language not in self._seconds:
             self._measure(blow)
         while True:
@@ -74,14 +74,14 @@ class Moments:
         tally = scene.tally(may_crash=0 if blow.language else may_crash)
         if blow.language:
             tally.unexplained += _losses(scene) != self._losses
-        return tally, scene.says()
+        return tally
 
     def _measure(self, blow: Blow) -> None:
         scene = make_scene(self._folder / f"undisturbed-{blow.language}", blow)
         started = time.monotonic()
         scene.run()
         self._seconds[blow.language] = time.monotonic() - started
-        assert scene.tally().is_clean, scene.says()
+        assert scene.tally().is_clean
         if blow.language:
             self._losses = _losses(scene)
 

@@ -1,6 +1,7 @@
 """A plan in a folder of its own, runs of it, and the account of what they left."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -101,7 +102,7 @@ class Scene:
                 may_crash -= 1
             else:
                 unexplained += record.status != status or word not in record.reason
-        return Tally(
+        tally = Tally(
             injected=1,
             lost=sum(now.get(name) != content for name, content in self._before.items()),
             doubled=len(now) - len(set(digests)),
@@ -109,6 +110,9 @@ class Scene:
             processes=self._processes,
             files=len(self.leftovers()),
         )
+        if not tally.is_clean:
+            print(tally, reading.problems, self.leftovers(), self.says(), sep="\n", file=sys.stderr)
+        return tally
 
     def leftovers(self) -> list[Path]:
         """Files that no finished plan has."""

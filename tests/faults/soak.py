@@ -48,10 +48,7 @@ def _faults(folder: Path, moments: int, seed: int, only: str) -> Iterator[tuple[
     drawn = Moments(folder, seed)
     for number in range(moments if blows else 0):
         blow = blows[number % len(blows)]
-        tally, said = drawn.strike(blow)
-        if not tally.is_clean:
-            print(f"{blow}: {tally}\n{said}", file=sys.stderr)
-        yield str(blow), tally
+        yield str(blow), drawn.strike(blow)
 
 
 def _print(table: dict[str, Tally]) -> None:
