@@ -96,8 +96,7 @@ class RemoteFolder:
                 self._system.makedirs(self._root, exist_ok=True)
             self._system.pipe_file(probe, b"x")
         # Some may write and not delete: then one small file of this name stays.
-        with contextlib.suppress(*_failures()):
-            self._system.rm_file(probe)
+        self._remove(probe)
 
     def leftovers(self) -> list[str]:
         """Temporary files of writes that were killed long ago."""
@@ -136,13 +135,15 @@ class RemoteFolder:
     def _write_and_move(self, name: str, content: bytes) -> None:
         temporary = self._path(temporary_name(name))
         self._system.makedirs(self._root, exist_ok=True)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._remove, temporary)
             self._system.pipe_file(temporary, content)
             self._system.mv(temporary, self._path(name))
-        except BaseException:
-            with contextlib.suppress(*_failures()):
-                self._system.rm_file(temporary)
-            raise
+            undo.pop_all()
+
+    def _remove(self, path: str) -> None:
+        with contextlib.suppress(*_failures()):
+            self._system.rm_file(path)
 
     @contextlib.contextmanager
     def _explained(self, what: str) -> Iterator[None]:
