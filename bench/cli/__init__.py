@@ -67,16 +67,28 @@ def main() -> None:
 def run_words(words: Sequence[str]) -> int:
     """Run a command line. Exit codes: 0 done, 1 something failed, 2 bad input, 130 stopped."""
     try:
+        _check_words(words)
         app = build_app(words[0] if words else "")
         code: int | None = app([*words], exit_on_error=False, print_error=False)
     except (UsageError, StoreError, CycloptsError) as error:
-        print(f"Error: {error}", file=sys.stderr)
+        from results.foreign import printable
+
+        print(printable(f"Error: {error}"), file=sys.stderr)
         code = 2
     except BrokenPipeError:
         # The reader of a pipe, such as `head`, has seen enough.
         sys.stderr.close()
         code = 0
     return code or 0
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """Records are UTF-8, and what was typed becomes part of them."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"{word!r} is not UTF-8: rename it, or type it anew.") from error
 
 
 def _version() -> str:

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import importlib.metadata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,11 +92,21 @@ def _loaded(name: str, cache: Path | None, remote_code: bool) -> tuple[Any, Toke
 
     where = str(Path(name).expanduser())
     with refusals(name, "causal language model"):
-        model = AutoModelForCausalLM.from_pretrained(
-            where, trust_remote_code=remote_code, dtype=torch.float32
+        model, loaded = AutoModelForCausalLM.from_pretrained(
+            where, trust_remote_code=remote_code, dtype=torch.float32, output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=remote_code)
+    _require_weights(name, loaded["missing_keys"])
     return model, as_tokenizer(name, tokenizer)
+
+
+def _require_weights(name: str, missing: Collection[str]) -> None:
+    """What a file lacks transformers draws at random, and goes on."""
+    if missing:
+        raise SourceUnavailableError(
+            f"the weights of {name!r} lack {len(missing)} tensors of its model, such as"
+            f" {min(missing)}: they are damaged, or of another model."
+        )
 
 
 def _require_rows(name: str, model: Any, tokenizer: Tokenizer) -> None:

@@ -4,6 +4,8 @@ import contextlib
 import hashlib
 import importlib.util
 import json
+import pickle
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,9 +95,13 @@ def load_tokenizer(name: str, *, remote_code: bool = False) -> Tokenizer:
 @contextlib.contextmanager
 def refusals(name: str, what: str) -> Iterator[None]:
     """Turns what transformers raises while it loads into one sentence."""
+    from safetensors import SafetensorError
+
+    # Of weights that are damaged, or hold more than tensors; they cannot run code.
+    wrong_weights = (SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError)
     try:
         yield
-    except (OSError, ValueError, KeyError, ImportError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, ImportError, AttributeError, *wrong_weights) as error:
         if "trust_remote_code" in str(error):
             raise SourceUnavailableError(
                 f"{name!r} comes with code of its own, which is not run unless you ask for it. Read"
