@@ -31,7 +31,8 @@ NOT_RUN = {
     "pip install": "It downloads; the extras that it names are looked up instead.",
     "python -m reports.readme": "It writes the documents; test_documents compares them instead.",
     "python -m examples.swap_attention": "tests/methods/test_pretrained_generation.py runs it.",
-    "python -m tests.security.soak": "It takes ten minutes; tests/security/test_fuzz.py runs its targets.",
+    "python -m tests.faults.soak": "It takes half an hour; test_faults.py runs a part of it.",
+    "python -m tests.security.soak": "Ten minutes; tests/security/test_fuzz.py runs its targets.",
 }
 LONG = ("run", "reproduce")
 """Commands that are planned only."""
