@@ -6,10 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
-from results.folders import folder_at
+from results.folders import LocalFolder, StoreError, folder_at
 from results.loading import Found, Problem, digests_in, is_record, load, newest, rank
 from results.record import Head, Identity, Record
+
+UNSENT: Final = Path("unsent-records")
+"""Where a record is kept that a URL did not take, below the folder that the command runs in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +38,18 @@ class Store:
 
         Whoever reads meanwhile sees the whole old record or the whole new one.
         """
-        content = record.model_dump_json().encode() + b"\n"
-        return self.folder.write(record.identity.file_name(), content)
+        name, content = record.identity.file_name(), record.model_dump_json().encode() + b"\n"
+        try:
+            return self.folder.write(name, content)
+        except StoreError as error:
+            if isinstance(self.folder, LocalFolder):
+                raise
+            # A trial may have taken a day: a network that is down must not cost its record.
+            LocalFolder(UNSENT).write(name, content)
+            raise StoreError(
+                f"{error} The record was kept: `python -m bench merge {UNSENT} --into"
+                f" {self.folder}` brings it there."
+            ) from error
 
     def check_writable(self) -> None:
         """Raises StoreError where a record could not be written, before any work is done."""

@@ -10,7 +10,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from results.folders import LEFTOVER_SECONDS, StoreError, folder_at, without_secrets
-from results.store import Store
+from results.store import UNSENT, Store
 from tests.results.places import new_memory, s3_server
 from tests.results.records import fake_identity, fake_record
 
@@ -146,7 +146,10 @@ def test_a_bucket_that_is_not_there_is_one_clear_error(bucket):
         ("AWS_ACCESS_KEY_ID", None, "credentials"),
     ],
 )
-def test_a_network_that_fails_is_one_clear_error(bucket, monkeypatch, variable, value, reason):
+def test_a_network_that_fails_is_one_clear_error_and_costs_no_record(
+    bucket, tmp_path, monkeypatch, variable, value, reason
+):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.delenv(variable)
     if value is not None:
@@ -158,6 +161,8 @@ def test_a_network_that_fails_is_one_clear_error(bucket, monkeypatch, variable, 
             with pytest.raises(StoreError, match=reason) as caught:
                 attempt()
             assert "\n" not in str(caught.value)
+        assert f"merge {UNSENT} --into {bucket}/x" in str(caught.value)
+        assert Store(UNSENT).read().records == (fake_record(),)
     finally:
         fsspec.get_filesystem_class("s3").clear_instance_cache()
 
