@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -182,14 +182,13 @@ def _verdict(team: list[Member]) -> Record:
     if failed := [code for code in codes if code]:
         # Its last output says more: whoever reads that writes the record.
         raise SystemExit(failed[0])
-    return min((one.record for one in team if one.record is not None), key=_blame)
+    return first_cause([one.record for one in team if one.record is not None])
 
 
-def _blame(record: Record) -> int:
-    """What went wrong first comes first: that others are gone is only seen as a crash."""
-    if record.status == "completed":
-        return 2
-    return 1 if record.status == "crashed" else 0
+def first_cause(records: Sequence[Record]) -> Record:
+    """The record that says what went wrong: that another is gone is only seen as a crash."""
+    order = {"crashed": 1, "completed": 2}
+    return min(records, key=lambda record: order.get(record.status, 0))
 
 
 @contextlib.contextmanager

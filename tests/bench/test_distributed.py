@@ -11,12 +11,13 @@ import torch
 from bench.compatibility import check_devices
 from bench.errors import UsageError
 from bench.executors.devices import Device, find_devices
-from bench.executors.local import Job, LocalExecutor
-from bench.executors.ranks import meeting_point, together
+from bench.executors.local import Job, LocalExecutor, Stopped
+from bench.executors.ranks import first_cause, meeting_point, together
 from bench.runners.checkpoints import FOLDER
 from tasks.c4.finetune import TASK as FINETUNE
 from tasks.lra.listops import TASK as LISTOPS
 from tests.fakes.sharded import MODEL, STOP_AT, as_two, run, stopped, trial, trials
+from tests.results.records import failed_record
 from tests.tasks.test_tokenizers import save_model, word_tokenizer
 
 NAMES = ("softmax", "performer", "darkformer", "from-scratch")
@@ -103,23 +104,76 @@ def test_one_goes_on_where_two_were_stopped(folder, two, unstopped):
     assert found.after.loss == pytest.approx(unstopped.after.loss, rel=CLOSE)
 
 
-def test_a_process_that_is_killed_ends_the_trial_and_all_its_processes(folder):
-    """Killed while it trains, with more steps to go than anyone would wait for."""
-    endless = trial(folder, "softmax", decoder=True)
-    training = replace(endless.preset.training, steps=10**6)
-    endless = replace(endless, preset=replace(endless.preset, training=training), devices=2)
+def endless(folder):
+    """With more steps to go than anyone would wait for, and no checkpoint but the last."""
+    one = trial(folder, "softmax", decoder=True)
+    training = replace(one.preset.training, steps=10**6)
+    regime = replace(one.preset.regime, checkpoint_seconds=1e6)
+    return replace(one, preset=replace(one.preset, training=training, regime=regime), devices=2)
 
-    def kill_the_last(progress):
+
+def the_last(folder) -> psutil.Process:
+    return max(marked(folder.name), key=lambda process: process.create_time())
+
+
+def test_a_process_that_is_killed_ends_the_trial_and_all_its_processes(folder):
+    def kill(progress):
         if progress.phase == "train":
-            max(marked(folder.name), key=lambda p: p.create_time()).kill()
+            the_last(folder).kill()
 
     with LocalExecutor(Job(command="", threads=1)) as executor:
-        record = executor.run(endless, kill_the_last, environment={MARK: folder.name})
+        record = executor.run(endless(folder), kill, environment={MARK: folder.name})
     assert record.status == "crashed"
     assert "Process 2 of the trial's 2 was killed by SIGKILL" in record.reason
     assert record.machine.devices == 2
     assert "2 processes on" in record.machine.name
     assert marked(folder.name) == []
+
+
+@pytest.mark.slow
+def test_two_that_are_stopped_save_the_whole_and_end(folder, tmp_path):
+    with LocalExecutor(Job(command="", threads=1, cache=tmp_path)) as executor:
+
+        def stop(progress):
+            if progress.phase == "train":
+                executor.stop(grace=600)
+
+        with pytest.raises(Stopped):
+            executor.run(endless(folder), stop, environment={MARK: folder.name})
+    (file,) = (tmp_path / FOLDER).glob("*")
+    state = torch.load(file, weights_only=True)["state"]
+    assert len(state["run"]["losses"]) >= 1
+    assert state["model"]["embedding.weight"].shape == (1024, 32)
+    assert marked(folder.name) == []
+
+
+@pytest.mark.slow
+def test_a_process_that_hangs_is_ended_with_the_others(folder, tmp_path):
+    with LocalExecutor(Job(command="", threads=1, cache=tmp_path)) as executor:
+
+        def hang(progress):
+            if progress.phase == "train":
+                the_last(folder).suspend()
+                executor.stop(grace=3)
+
+        with pytest.raises(Stopped):
+            executor.run(endless(folder), hang, environment={MARK: folder.name})
+    assert marked(folder.name) == []
+
+
+@pytest.mark.parametrize(
+    ("statuses", "blamed"),
+    [
+        (("crashed", "out-of-memory"), 1),
+        (("completed", "crashed"), 1),
+        (("diverged", "diverged"), 0),
+        (("completed", "completed"), 0),
+    ],
+)
+def test_the_record_is_that_of_the_first_cause(statuses, blamed):
+    """Where one process fails, the others see no more than that it is gone."""
+    found = [failed_record(status=status, reason=str(n)) for n, status in enumerate(statuses)]
+    assert first_cause(found).reason == str(blamed)
 
 
 def marked(mark: str) -> list[psutil.Process]:
