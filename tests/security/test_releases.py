@@ -77,12 +77,15 @@ def test_a_line_that_is_no_text_is_named(tmp_path, line):
         list(text_release._texts(tmp_path / "a.jsonl"))
 
 
-@pytest.mark.parametrize("name", ["a.txt.gz", "a.jsonl.gz"])
-@pytest.mark.parametrize("line", [b"x" * 2**13, b"x\n" * 2**12])
-def test_a_document_of_gzip_that_would_fill_memory_is_refused(tmp_path, monkeypatch, name, line):
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.txt.gz", b"x" * 2**13), ("a.txt.gz", b"x\n" * 2**12), ("a.jsonl.gz", b"x" * 2**13)],
+    ids=["one line", "many lines", "a line of JSON"],
+)
+def test_a_document_of_gzip_that_would_fill_memory_is_refused(tmp_path, monkeypatch, name, content):
     monkeypatch.setattr(text_release, "LONGEST", 2**12)
-    (tmp_path / name).write_bytes(gzip.compress(line))
-    with pytest.raises(SourceUnavailableError, match="divide it|no object of JSON"):
+    (tmp_path / name).write_bytes(gzip.compress(content))
+    with pytest.raises(SourceUnavailableError, match="divide it"):
         list(text_release._texts(tmp_path / name))
 
 
