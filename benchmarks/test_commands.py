@@ -1,9 +1,11 @@
-"""How long the tool's own work takes: help, planning, comparing, starting a trial.
+"""How long the tool's own work takes: help, planning, resuming, comparing, starting a trial.
 
 Run with `python -m pytest benchmarks/test_commands.py`.
 """
 
 import itertools
+import json
+import resource
 import subprocess
 import sys
 import time
@@ -48,6 +50,42 @@ def test_planning_ten_thousand_trials(benchmark) -> None:  # type: ignore[no-unt
     here = Surroundings(is_installed=lambda _: True, source_problem=lambda *_: None)
     plan: Plan = benchmark.pedantic(make_plan, args=(request, here), rounds=5, warmup_rounds=1)
     assert len(plan.trials) == NUM_TRIALS
+
+
+@pytest.fixture(scope="module")
+def half_a_grid(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Fifty thousand records, and the words that plan them and as many trials again."""
+    folder = tmp_path_factory.mktemp("grid")
+    methods = [f"performer:num_features={number}" for number in range(1, 17)]
+    half = Selection(methods=tuple(methods), task=("lra",), seeds=tuple(range(500)), device="cpu")
+    plan = plan_selection(half, None)
+    assert len(plan.trials) == 50_000
+    like = json.loads(fake_record(points=100).model_dump_json())
+    for trial in plan.trials:
+        # Not through a store, which waits for the disk after each record.
+        text = json.dumps({**like, "identity": trial.identity.model_dump()})
+        (folder / trial.identity.file_name()).write_text(text)
+    return folder, ["--methods", *methods, "--task", "lra", "--device", "cpu"]
+
+
+def test_planning_a_hundred_thousand_trials(benchmark, half_a_grid) -> None:  # type: ignore[no-untyped-def]
+    """A whole process: start, plan, the records of half of them, estimates, counts."""
+    folder, words = half_a_grid
+    plan = ("plan", *words, "--seeds", "0-999", "--results", str(folder))
+    benchmark.pedantic(command, args=plan, rounds=3)
+    print(f"\npeak memory: {peak_of_children() / 2**20:.0f} MiB")
+
+
+def test_resuming_a_grid_of_fifty_thousand_records(benchmark, half_a_grid) -> None:  # type: ignore[no-untyped-def]
+    """A whole process, in which nothing is left to run: all records read, and their table."""
+    folder, words = half_a_grid
+    run = ("run", *words, "--seeds", "0-499", "--results", str(folder))
+    benchmark.pedantic(command, args=run, rounds=3)
+
+
+def peak_of_children() -> int:
+    """Bytes of the largest process that was waited for."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 
 
 @pytest.fixture(scope="module")
