@@ -100,7 +100,8 @@ class LocalExecutor:
         limit = math.inf if self._job.time_limit is None else self._job.time_limit
         output, child_output = self._context.Pipe(duplex=False)
         with Tail(output) as tail:
-            here, process = self._start(child_output, trial, dict(environment))
+            with child_output:
+                here, process = self._start(child_output, trial, dict(environment))
             try:
                 with here:
                     record = self._listen(here, process, started + limit, report)
@@ -142,22 +143,17 @@ class LocalExecutor:
             process = self._context.Process(
                 target=_child, args=(there, output, trial, self._job, environment), daemon=False
             )
-            with there:
+            # Without this end, what may have been started ends by itself.
+            with contextlib.ExitStack() as unless_started, there:
+                unless_started.callback(here.close)
                 try:
                     process.start()
                 except (EOFError, OSError):
-                    here.close()
                     if is_last:
-                        output.close()
                         raise
-                except BaseException:
-                    # Without this end, what may have been started ends by itself.
-                    here.close()
-                    output.close()
-                    raise
-                else:
-                    output.close()
-                    return here, process
+                    continue
+                unless_started.pop_all()
+            return here, process
         raise AssertionError("the second attempt returns or raises")
 
     def _listen(
