@@ -1,11 +1,16 @@
-"""The one error of the harness that a user caused: printed as a sentence, exit code 2."""
+"""The errors of the harness itself: what a user caused, and what a method did while measured."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class UsageError(Exception):
-    """Bad input. The message says what was asked, what is so and what to do."""
+    """Bad input: printed as a sentence, exit code 2. The message says what was asked, what is so
+    and what to do."""
+
+
+class FailedGateError(Exception):
+    """A law that a method was seen to break while it was measured. The message names the law."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

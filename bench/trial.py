@@ -2,16 +2,18 @@
 
 import contextlib
 import datetime
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import torch
 
+from bench.errors import FailedGateError
 from bench.gate import GATE_HEAD_DIM, gate
 from bench.machine import describe_machine
 from bench.memory import is_out_of_memory
+from bench.originals import originals
 from bench.plan import Reference, Trial
 from bench.provenance import describe_provenance
 from bench.registry import load_locator, load_registry
@@ -27,8 +29,8 @@ from methods.api import Method, MissingDependencyError, UnsupportedError
 from results.record import Cost, Provenance, Record, Status
 from tasks.api import SourceUnavailableError
 from tasks.language import LanguageTask
-from tasks.probe import ProbeTask
-from tasks.sweep import CostTask
+from tasks.probe import ProbePreset, ProbeTask
+from tasks.sweep import CostPreset, CostTask
 
 
 def run_trial(
@@ -38,8 +40,8 @@ def run_trial(
 
     ranks: this process among those that run the trial together.
     """
-    started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-    found = Found()
+    started, clock = datetime.datetime.now(datetime.UTC), perf_counter()
+    found, untouched = Found(), originals()
     try:
         with _outcome(found):
             method: Method = load_locator(trial.method_locator, "METHOD").value
@@ -51,12 +53,17 @@ def run_trial(
         found.reason = _sentence(error)
     if not trial.timing:
         found.leave_times_out()
+    if verdict := untouched.verdict():
+        found.status, found.reason = "failed-gate", verdict
+    if found.status == "failed-gate":
+        # Nothing is reported on a red gate.
+        found = Found(status=found.status, reason=found.reason)
     provenance = describe_provenance(
         method_file=trial.method_file,
         task_file=trial.task_file,
         command=command,
         started=started.isoformat(timespec="seconds"),
-        seconds=time.perf_counter() - clock,
+        seconds=perf_counter() - clock,
     )
     return as_record(trial, found.status, found.reason, provenance, found)
 
@@ -97,6 +104,8 @@ def _outcome(found: Found) -> Iterator[None]:
         yield
     except Diverged as error:
         found.status, found.reason = "diverged", str(error)
+    except FailedGateError as error:
+        found.status, found.reason = "failed-gate", str(error)
     except UnsupportedError as error:
         found.status, found.reason = "unsupported", str(error)
     except (SourceUnavailableError, MissingDependencyError) as error:
@@ -153,10 +162,19 @@ def _gate(trial: Trial, method: Method, options: Mapping[str, Any]) -> str | Non
             dtype=trial.identity.dtype,
             head_dim=head_dim(trial.preset) or GATE_HEAD_DIM,
             namesake=_namesake(method),
+            longest=_longest(trial),
         )
     except ValueError as error:
         # Options that do not fit this task's sizes, such as a rank above the head dimension.
         raise UnsupportedError(str(error)) from error
+
+
+def _longest(trial: Trial) -> int | None:
+    """The longest sequence that the method will see; None where many are measured, or unknown."""
+    if isinstance(trial.preset, CostPreset | ProbePreset):
+        return None
+    # One more for the token that a classifier may read from.
+    return trial.preset.max_time + 1 if trial.preset.max_time else None
 
 
 def _reference(trial: Trial) -> Contestant | str:

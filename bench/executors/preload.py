@@ -11,8 +11,11 @@ import torch._dynamo
 import torch.optim
 
 import bench.trial
+from bench.originals import originals
 from bench.registry import load_registry
 
+# Before any method, or what it imports, could replace them.
+originals()
 # Registered modules too: a trial then finds its method and task ready.
 load_registry()
 # What is held here is not searched by the collector of any trial.

@@ -6,7 +6,7 @@ from statistics import median
 
 import torch
 
-from bench.runners.samples import Stopwatch, take_turns, warm_up
+from bench.runners.samples import Stopwatch, Turn, take_turns, warm_up
 from results.curve import Ceilings, CostCell
 
 SAMPLES = 15
@@ -76,5 +76,5 @@ def _rate(work: int, call: Callable[[], object], stopwatch: Stopwatch) -> tuple[
     """Work a second: the best and the median."""
     with torch.no_grad():
         warm_up(call, stopwatch, seconds=1.0)
-        (seconds,) = take_turns([call], stopwatch, least=SAMPLES, most=SAMPLES, seconds=0.0)
+        (seconds,) = take_turns([Turn(call)], stopwatch, least=SAMPLES, most=SAMPLES, seconds=0.0)
     return work / min(seconds), work / median(seconds)

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from bench.memory import is_out_of_memory
+from bench.runners.audit import Auditor
 from bench.runners.clocks import ReadClock, clock_flags
 from bench.runners.counting import count
 from bench.runners.footprint import Scales, allocated_bytes
 from bench.runners.forecast import History, Known
-from bench.runners.samples import Call, Stopwatch, is_noisy, take_turns, warm_up
+from bench.runners.samples import Stopwatch, Turn, is_noisy, take_turns, warm_up
 from bench.runners.workloads import Conditions, Contestant, Place, Workload, build_workload
 from methods.api import MissingDependencyError, UnsupportedError
 from methods.core.testing import MISTAKES
@@ -25,8 +26,8 @@ from results.curve import CellStatus, CostCell
 
 R = TypeVar("R")
 
-EXTRA_CALLS = 8
-"""Calls of one cell that are no samples: to build, count, weigh and warm up."""
+EXTRA_CALLS = 11
+"""Calls of one cell that are no samples: to build, count, weigh, warm up and audit."""
 MEMORY_SHARE = 0.8
 """Of the free memory, what a forecast may fill."""
 
@@ -56,6 +57,7 @@ class Ready(NamedTuple):
     """An entrant built for one place and called once."""
 
     workload: Workload
+    auditor: Auditor
     known: Known
 
 
@@ -177,7 +179,8 @@ def _first_call(place: Place, entrant: Entrant, tools: Equipment) -> Ready:
     workload = build_workload(entrant.contestant, place, tools.conditions)
     setup = time.monotonic() - started
     calls = sweep.min_samples + EXTRA_CALLS
-    seconds = [tools.stopwatch.seconds(workload.call)]
+    auditor = Auditor(workload)
+    seconds = [tools.stopwatch.seconds(workload.call, auditor.look_first)]
     while len(seconds) < 2 or min(seconds) * calls > sweep.cell_seconds / 2:
         if sum(seconds) + min(seconds) > sweep.cell_seconds / 4:
             break
@@ -187,7 +190,7 @@ def _first_call(place: Place, entrant: Entrant, tools: Equipment) -> Ready:
         allocated = allocated_bytes(workload.call, tools.conditions.device)
     known = Known(place.length, setup, min(seconds), workload.given_bytes + allocated)
     entrant.histories[place.mode, place.causal].add(known)
-    return Ready(workload, known)
+    return Ready(workload, auditor, known)
 
 
 def _stop(entrant: Entrant, place: Place, refusal: Refusal) -> None:
@@ -226,16 +229,17 @@ def _measure(
     counted = count(workload, ready.known.call_seconds, place, method.contestant, tools.conditions)
     weight = tools.scales.weigh(workload.call)
     of_reference: dict[str, Any] = {}
-    calls = [workload.call]
+    entrants = [ready]
     if isinstance(other, Ready):
-        calls.append(other.workload.call)
+        entrants.append(other)
         other_weight = tools.scales.weigh(other.workload.call)
         of_reference = {
             "reference_peak_bytes": other_weight.peak_bytes,
             "reference_allocated_bytes": other_weight.allocated_bytes,
             "reference_state_bytes": other.workload.state_bytes,
         }
-    samples, flags = _timed(calls, tools, started)
+    samples, flags = _timed(entrants, tools, started)
+    flags += _audited(place, method, ready, tools)
     return CostCell(
         **place._asdict(),
         status="completed",
@@ -257,19 +261,31 @@ def _measure(
 
 
 def _timed(
-    calls: list[Call], tools: Equipment, started: float
+    entrants: list[Ready], tools: Equipment, started: float
 ) -> tuple[list[list[float]], list[str]]:
-    """The samples of each call, and what makes them doubtful."""
+    """The samples of each entrant's call, and what makes them doubtful."""
     sweep = tools.conditions.sweep
     deadline = started + min(sweep.cell_seconds, tools.share_seconds)
-    for call in calls:
-        warm_up(call, tools.stopwatch, max(0.0, deadline - time.monotonic()) / 4)
+    for entrant in entrants:
+        warm_up(entrant.workload.call, tools.stopwatch, max(0.0, deadline - time.monotonic()) / 4)
     before = tools.clock()
     left = deadline - time.monotonic()
+    turns = [Turn(e.workload.call, e.auditor.refresh, e.auditor.look) for e in entrants]
     samples = take_turns(
-        calls, tools.stopwatch, least=sweep.min_samples, most=sweep.max_samples, seconds=left
+        turns, tools.stopwatch, least=sweep.min_samples, most=sweep.max_samples, seconds=left
     )
     return samples, clock_flags(before, tools.clock()) + ["noisy"] * any(map(is_noisy, samples))
+
+
+def _audited(place: Place, method: Entrant, ready: Ready, tools: Equipment) -> list[str]:
+    """Compares what was timed with another instance's; a flag where there is no room for one."""
+
+    def judge() -> None:
+        twin = build_workload(method.contestant, place, tools.conditions)
+        ready.auditor.judge(twin, place, ready.known.call_seconds)
+
+    done = _attempt(judge)
+    return [f"not audited: {done.reason}"] if isinstance(done, Refusal) else []
 
 
 def _first_line(error: BaseException) -> str:

@@ -4,13 +4,18 @@ import gc
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+
+# Bound before any method's file is imported: a clock replaced later is not read.
+from time import perf_counter
+from typing import Any, NamedTuple
 
 import torch
 
 from results.medians import median
 
 Call = Callable[[], object]
+Look = Callable[[object], object]
+"""At a result, when the clock has stopped."""
 
 AGREEMENT = 0.1
 """Two calls in a row that differ by less than this share are warm."""
@@ -23,22 +28,27 @@ FLUSH_FACTOR = 2
 """How many times the GPU's L2 cache is written over between two samples."""
 
 
+def _ignore(*_: object) -> None:
+    """Nothing to prepare, and nothing to look at."""
+
+
 class Stopwatch(ABC):
     """Times one call at a time."""
 
     @abstractmethod
-    def seconds(self, call: Call) -> float: ...
+    def seconds(self, call: Call, look: Look = _ignore) -> float:
+        """What one call took; its result is looked at afterwards."""
 
 
 class ProcessorStopwatch(Stopwatch):
     """A processor's clock: a call has ended when it returns."""
 
-    def seconds(self, call: Call) -> float:
-        started = time.perf_counter()
+    def seconds(self, call: Call, look: Look = _ignore) -> float:
+        started = perf_counter()
         result = call()
-        ended = time.perf_counter()
-        # Freed after the clock was read.
-        del result
+        ended = perf_counter()
+        # Looked at, and freed, after the clock was read.
+        look(result)
         return ended - started
 
 
@@ -53,14 +63,14 @@ class GpuStopwatch(Stopwatch):
     ) -> None:
         self._event, self._flush, self._wait = event, flush, wait
 
-    def seconds(self, call: Call) -> float:
+    def seconds(self, call: Call, look: Look = _ignore) -> float:
         self._flush()
         started, ended = self._event(), self._event()
         started.record()
         result = call()
         ended.record()
         self._wait()
-        del result
+        look(result)
         return float(started.elapsed_time(ended)) / 1000
 
 
@@ -89,23 +99,32 @@ def warm_up(call: Call, stopwatch: Stopwatch, seconds: float) -> float:
     return before
 
 
+class Turn(NamedTuple):
+    """A call to be timed, what to do before it and what with its result."""
+
+    call: Call
+    prepare: Call = _ignore
+    look: Look = _ignore
+
+
 def take_turns(
-    calls: Sequence[Call], stopwatch: Stopwatch, *, least: int, most: int, seconds: float
+    turns: Sequence[Turn], stopwatch: Stopwatch, *, least: int, most: int, seconds: float
 ) -> list[list[float]]:
     """Samples of each call, A B A B: what slows the machine for a while slows all of them.
 
     At least `least` of each, at most `most`; between the two it ends when the time is spent or
     every median is narrow.
     """
-    samples: list[list[float]] = [[] for _ in calls]
+    samples: list[list[float]] = [[] for _ in turns]
     deadline = time.monotonic() + seconds
     collects = gc.isenabled()
     gc.collect()
     gc.disable()
     try:
         while len(samples[0]) < most:
-            for call, kept in zip(calls, samples, strict=True):
-                kept.append(stopwatch.seconds(call))
+            for turn, kept in zip(turns, samples, strict=True):
+                turn.prepare()
+                kept.append(stopwatch.seconds(turn.call, turn.look))
             if len(samples[0]) < least:
                 continue
             if time.monotonic() > deadline or all(map(_is_narrow, samples)):

@@ -52,6 +52,8 @@ class Workload:
     """Returns its results as tensors in tuples."""
     given: tuple[Tensor, ...]
     """Inputs, weights and, when decoding, the state."""
+    inputs: tuple[Tensor, ...]
+    """What may be changed between two calls, time before last; when decoding, the token."""
     state: Any = None
     """What decoding keeps; None in the other modes."""
 
@@ -173,7 +175,7 @@ def _whole(
             with torch.no_grad():
                 return forward()
 
-        return Workload(call=call, given=read)
+        return Workload(call=call, given=read, inputs=given)
     wanted = [x.requires_grad_() for x in given]
     wanted += [p for p in module.parameters() if p.requires_grad]
     grad = draw(place.length)
@@ -184,7 +186,7 @@ def _whole(
             raise UnsupportedError("What it returns has no gradient: it cannot be trained.")
         return (o.detach(), *torch.autograd.grad(o, wanted, grad.to(o.dtype), allow_unused=True))
 
-    return Workload(call=call_both, given=(*read, grad))
+    return Workload(call=call_both, given=(*read, grad), inputs=given)
 
 
 def _stepwise(module: Any, context: tuple[Tensor, ...], inputs: _Inputs) -> Workload:
@@ -199,7 +201,7 @@ def _stepwise(module: Any, context: tuple[Tensor, ...], inputs: _Inputs) -> Work
             return module.step(*token, state)
 
     read = (*token, *module.parameters(), *module.buffers())
-    return Workload(call=call, given=(*read, *tensors(state)), state=state)
+    return Workload(call=call, given=(*read, *tensors(state)), inputs=token, state=state)
 
 
 def _decodes_from_cache(method: Method) -> bool:
@@ -217,7 +219,7 @@ def _kernel_from_cache(attention: BuiltAttention, context: int, inputs: _Inputs)
         with torch.no_grad(), inputs.precision():
             return _attend_cache(attention, token, cache)
 
-    return Workload(call=call, given=(*token, *cache), state=cache)
+    return Workload(call=call, given=(*token, *cache), inputs=token, state=cache)
 
 
 def _layer_from_cache(mixer: MultiHeadMixer, context: int, inputs: _Inputs) -> Workload:
@@ -230,7 +232,8 @@ def _layer_from_cache(mixer: MultiHeadMixer, context: int, inputs: _Inputs) -> W
             y: Tensor = mixer.o_proj(o.transpose(1, 2).flatten(2))
         return y
 
-    return Workload(call=call, given=(token, *mixer.parameters(), *cache), state=cache)
+    given = (token, *mixer.parameters(), *cache)
+    return Workload(call=call, given=given, inputs=(token,), state=cache)
 
 
 def _attend_cache(

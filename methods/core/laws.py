@@ -158,18 +158,30 @@ def same_seed_same_result(subject: Subject) -> None:
 
 
 def fresh_output_for_fresh_input(subject: Subject) -> None:
-    """A second call computes anew, and leaves the first call's result alone."""
+    """A second call computes anew, though its inputs may lie where the first ones lay, and leaves
+    the first call's result alone."""
     for causal in subject.directions:
         run = subject.build(causal)
         first = run(subject.inputs(33))
         kept = first.detach().clone()
         inputs = subject.inputs(33, seed=2)
+        second = run(inputs)
+        kept_second = second.detach().clone()
         require_close(
-            run(inputs),
+            second,
             subject.build(causal)(inputs),
             f"{way(causal)} output of a second call differs from a fresh instance's",
         )
         require_close(first, kept, f"{way(causal)} output was overwritten by the next call,")
+        expected = run(tuple(x.flip(0) for x in inputs))
+        for x in inputs:
+            x.copy_(x.flip(0))
+        turned = run(inputs)
+        what = f"{way(causal)} output of a batch"
+        require_close(turned, expected, f"{what} that was written into the same tensors differs")
+        require_close(
+            expected.flip(0), kept_second, f"{what} in another order differs by more than its order"
+        )
 
 
 def gradients_finite(subject: Subject) -> None:

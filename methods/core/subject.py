@@ -50,6 +50,8 @@ class Subject:
     device: str = "cpu"
     namesake: Method | None = None
     head_dim: int = 16
+    longest: int | None = None
+    """The longest sequence that will come; None: not known."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -71,6 +73,7 @@ class Subject:
             options={n: x for n, x in self.options.items() if n in self.namesake.options},
             device=self.device,
             head_dim=self.head_dim,
+            longest=self.longest,
         )
 
     def heads(self, num_heads: int = NUM_HEADS, *, grouped: bool | None = None) -> Heads:
@@ -80,7 +83,7 @@ class Subject:
             num_heads=num_heads,
             head_dim=self.head_dim,
             num_kv_heads=num_heads // 2 if grouped else num_heads,
-            max_time=MAX_TIME,
+            max_time=max(MAX_TIME, self.longest or 0),
         )
 
     def build(

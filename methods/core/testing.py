@@ -7,7 +7,15 @@ from typing import Any
 import torch
 
 from methods.api import Discloses, Method, UnsupportedError
-from methods.core import decoding_laws, exact_laws, laws, padding_laws
+from methods.core import (
+    decoding_laws,
+    exact_laws,
+    gradient_laws,
+    honesty_laws,
+    keeping_laws,
+    laws,
+    padding_laws,
+)
 from methods.core.capabilities import require_device, under_options
 from methods.core.laws import LawBrokenError
 from methods.core.subject import Subject
@@ -62,10 +70,12 @@ def check_method(
     laws: Collection[str] | None = None,
     namesake: Method | None = None,
     head_dim: int = 16,
+    longest: int | None = None,
 ) -> list[LawResult]:
     """What each law says of the method with these options; all laws, or those named.
 
-    `namesake` is the method that `same_as` names. Options that the method refuses (`ValueError`),
+    `namesake` is the method that `same_as` names, `longest` the longest sequence that will come.
+    Options that the method refuses (`ValueError`),
     packages that it misses, and a device or head dimension that it does not have
     (`UnsupportedError`) raise as they do when it is built and called; some options ask for a larger
     `head_dim`. Of a method that cannot be built nothing else is checked. The laws compute in
@@ -78,6 +88,7 @@ def check_method(
         device=device,
         namesake=namesake,
         head_dim=head_dim,
+        longest=longest,
     )
     if unknown := set(laws or ()) - {law.name for law in LAWS}:
         known = ", ".join(law.name for law in LAWS)
@@ -135,6 +146,11 @@ def _unless_bfloat16(subject: Subject) -> str:
     return "nothing wider is declared" if subject.dtype == torch.bfloat16 else ""
 
 
+def _unless_wide(subject: Subject) -> str:
+    wide = {"float32", "float64"} & set(subject.method.can.dtypes)
+    return "" if wide else "no dtype wide enough for differences is declared"
+
+
 def _unless_named_after(subject: Subject) -> str:
     if subject.method.same_as is None:
         return "it claims to be the same as no other method"
@@ -163,9 +179,18 @@ LAWS = (
     Law(name="low-precision-is-close", check=laws.low_precision_is_close, skip=_unless_bfloat16),
     Law(name="inputs-not-written-to", check=laws.inputs_not_written_to),
     Law(name="fresh-output-for-fresh-input", check=laws.fresh_output_for_fresh_input),
+    Law(name="output-is-plain-and-final", check=honesty_laws.output_is_plain_and_final),
+    Law(name="nothing-kept-between-calls", check=keeping_laws.nothing_kept_between_calls),
+    Law(name="modes-agree", check=honesty_laws.modes_agree),
+    Law(name="global-random-state-not-used", check=honesty_laws.global_random_state_not_used),
     Law(name="same-seed-same-result", check=laws.same_seed_same_result),
     Law(name="batch-neighbours-not-seen", check=laws.batch_neighbours_not_seen),
     Law(name="future-not-seen", check=laws.future_not_seen, skip=_unless_declared("causal")),
+    Law(
+        name="future-not-seen-at-length",
+        check=honesty_laws.future_not_seen_at_length,
+        skip=_unless_declared("causal"),
+    ),
     Law(
         name="padding-as-good-as-absent",
         check=padding_laws.padding_as_good_as_absent,
@@ -186,7 +211,17 @@ LAWS = (
         check=decoding_laws.state_size_constant,
         skip=_unless_declared("stepwise"),
     ),
+    Law(
+        name="state-is-all-that-is-kept",
+        check=keeping_laws.state_is_all_that_is_kept,
+        skip=_unless_declared("stepwise"),
+    ),
     Law(name="gradients-finite", check=laws.gradients_finite),
+    Law(
+        name="gradients-are-derivatives",
+        check=gradient_laws.gradients_are_derivatives,
+        skip=_unless_wide,
+    ),
     Law(name="equals-namesake", check=exact_laws.equals_namesake, skip=_unless_named_after),
     Law(name="equals-dense-form", check=exact_laws.equals_dense_form, skip=_unless_feature_map),
     Law(name="features-unbiased", check=exact_laws.features_unbiased, skip=_unless_drawn),
@@ -197,8 +232,17 @@ GATE_LAWS = (
     "inputs-not-written-to",
     "batch-neighbours-not-seen",
     "future-not-seen",
+    "future-not-seen-at-length",
     "padding-as-good-as-absent",
+    "output-is-plain-and-final",
+    "fresh-output-for-fresh-input",
+    "nothing-kept-between-calls",
+    "state-is-all-that-is-kept",
+    "stepping-equals-whole",
+    "modes-agree",
+    "global-random-state-not-used",
     "gradients-finite",
+    "gradients-are-derivatives",
     "shape-and-dtype-kept",
 )
 """What is checked inside each trial, on the machine at hand, before anything is measured."""

@@ -10,6 +10,7 @@ from bench.runners.samples import (
     GpuStopwatch,
     ProcessorStopwatch,
     Stopwatch,
+    Turn,
     is_noisy,
     take_turns,
     warm_up,
@@ -22,33 +23,36 @@ class Scripted(Stopwatch):
     def __init__(self, seconds):
         self._seconds = iter(seconds)
 
-    def seconds(self, call):
-        call()
+    def seconds(self, call, look=id):
+        look(call())
         return next(self._seconds)
 
 
 def test_calls_take_turns():
     order: list[str] = []
-    calls = [lambda: order.append("a"), lambda: order.append("b")]
-    samples = take_turns(calls, Scripted([1.0, 2.0] * 3), least=3, most=3, seconds=0.0)
+    turns = [Turn(lambda: order.append("a")), Turn(lambda: order.append("b"))]
+    samples = take_turns(turns, Scripted([1.0, 2.0] * 3), least=3, most=3, seconds=0.0)
     assert order == ["a", "b"] * 3
     assert samples == [[1.0] * 3, [2.0] * 3]
 
 
 def test_sampling_ends_when_every_median_is_narrow():
-    steady = take_turns([int], Scripted([1.0] * 100), least=6, most=50, seconds=60.0)
+    steady = take_turns([Turn(int)], Scripted([1.0] * 100), least=6, most=50, seconds=60.0)
     assert len(steady[0]) == 6
-    scattered = take_turns([int], Scripted([1.0, 3.0] * 50), least=6, most=50, seconds=60.0)
+    scattered = take_turns([Turn(int)], Scripted([1.0, 3.0] * 50), least=6, most=50, seconds=60.0)
     assert len(scattered[0]) == 50
 
 
 def test_sampling_ends_when_the_time_is_spent_but_not_before_the_least():
-    assert len(take_turns([int], Scripted([1.0, 3.0] * 9), least=7, most=50, seconds=0.0)[0]) == 7
+    turns = [Turn(int)]
+    samples = take_turns(turns, Scripted([1.0, 3.0] * 9), least=7, most=50, seconds=0.0)
+    assert len(samples[0]) == 7
 
 
 def test_garbage_is_not_collected_while_samples_are_taken():
     seen: list[bool] = []
-    take_turns([lambda: seen.append(gc.isenabled())], Scripted([1.0]), least=1, most=1, seconds=0.0)
+    turn = Turn(lambda: seen.append(gc.isenabled()))
+    take_turns([turn], Scripted([1.0]), least=1, most=1, seconds=0.0)
     assert seen == [False]
     assert gc.isenabled()
 

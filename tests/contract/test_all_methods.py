@@ -61,11 +61,15 @@ VARIANTS = [
     ("mamba2", {"state_size": 5, "expand": 3, "head_dim": 4, "num_groups": 3, "conv_width": 2}),
 ]
 BREAKS = {
-    # Its maximum over all keys lets the future underflow the past (future-not-seen); padded keys
-    # count in its normaliser (padding-as-good-as-absent); it adds 1e-4 to every feature
-    # (equals-namesake); and it takes its directions from QR without mending their signs.
+    # Its maximum over all keys lets the future underflow the past (future-not-seen, and at any
+    # length); padded keys count in its normaliser (padding-as-good-as-absent); it adds 1e-4 to
+    # every feature (equals-namesake), which is then not free of the maximum, although that is cut
+    # off from the gradient (gradients-are-derivatives); and it takes its directions from QR without
+    # mending their signs.
     "performer-pytorch": {
         "future-not-seen",
+        "future-not-seen-at-length",
+        "gradients-are-derivatives",
         "padding-as-good-as-absent",
         "equals-namesake",
         "features-unbiased",

@@ -16,8 +16,13 @@ from tests.contract.wrong_methods import (
 )
 
 CONSEQUENCES = {
+    "future-not-seen": {"future-not-seen-at-length"},
     # A second chunk is taken from its own first key as well, and all from a padded first key.
-    "stepping-equals-whole": {"segments-equal-whole", "padding-as-good-as-absent"},
+    "stepping-equals-whole": {
+        "segments-equal-whole",
+        "padding-as-good-as-absent",
+        "state-is-all-that-is-kept",
+    },
     # A padded neighbour's output is another one, and a hundredth of it arrives here.
     "batch-neighbours-not-seen": {"padding-as-good-as-absent"},
     # A stale result is wrong wherever two results are compared.

@@ -1,0 +1,216 @@
+"""Adversaries that compute something else than they say, here or there."""
+
+import torch
+
+from methods.api import AttentionModule, Capabilities
+from tests.adversaries.adversary import adversary, honest, less
+
+_SUMS = {}
+
+
+def tidies_while_training(q, k, v, *, causal=False, key_padding=None):
+    """Writes to its input where gradients are asked for."""
+    if q.requires_grad:
+        v.data.mul_(2.0)
+    return honest(q, k, v, causal=causal, key_padding=key_padding)
+
+
+def tidies(q, k, v, *, causal=False, key_padding=None):
+    """Writes to its input."""
+    with torch.no_grad():
+        k.mul_(1.5)
+    return honest(q, k, v, causal=causal, key_padding=key_padding)
+
+
+def hands_back(q, k, v, *, causal=False, key_padding=None):
+    """Returns a view of its input."""
+    return v if key_padding is None else less(q, k, v, key_padding=key_padding)
+
+
+def draws(q, k, v, *, causal=False, key_padding=None):
+    """Draws from torch's global generator."""
+    return honest(q, k, v, causal=causal, key_padding=key_padding) + 1e-7 * torch.rand(())
+
+
+def reseeds(q, k, v, *, causal=False, key_padding=None):
+    """Seeds torch's global generator."""
+    torch.manual_seed(0)
+    return honest(q, k, v, causal=causal, key_padding=key_padding)
+
+
+def draws_in_secret(q, k, v, *, causal=False, key_padding=None):
+    """Draws from torch's global generator, and puts it back as it was."""
+    with torch.random.fork_rng(devices=[]):
+        spread = 1 + 0.01 * torch.rand(())
+    return spread * honest(q, k, v, causal=causal, key_padding=key_padding)
+
+
+def whispers(q, k, v, *, causal=False, key_padding=None):
+    """Takes a hundredth of its output from the neighbour in the batch."""
+    o = honest(q, k, v, causal=causal, key_padding=key_padding)
+    return 0.99 * o + 0.01 * o.roll(1, 0)
+
+
+def peeks(q, k, v, *, causal=False, key_padding=None):
+    """Declares to be causal, and is not."""
+    return honest(q, k, v, causal=False, key_padding=key_padding)
+
+
+def peeks_beyond_64(q, k, v, *, causal=False, key_padding=None):
+    """Sees the future from 65 tokens on."""
+    return honest(q, k, v, causal=causal and q.shape[2] <= 64, key_padding=key_padding)
+
+
+def peeks_beyond_512(q, k, v, *, causal=False, key_padding=None):
+    """Sees the future from 513 tokens on."""
+    return honest(q, k, v, causal=causal and q.shape[2] <= 512, key_padding=key_padding)
+
+
+def degrades_when_narrow(q, k, v, *, causal=False, key_padding=None):
+    """Computes something else in bfloat16."""
+    fn = less if q.dtype == torch.bfloat16 else honest
+    return fn(q, k, v, causal=causal, key_padding=key_padding)
+
+
+class Halved(torch.autograd.Function):
+    """Passes half of the gradient."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad / 2
+
+
+def is_wrong_backward(q, k, v, *, causal=False, key_padding=None):
+    """Is right forward; its gradient is half of what it should be."""
+    return Halved.apply(honest(q, k, v, causal=causal, key_padding=key_padding))
+
+
+def forgets_two_gradients(q, k, v, *, causal=False, key_padding=None):
+    """Has a gradient of its values only."""
+    return honest(q.detach(), k.detach(), v, causal=causal, key_padding=key_padding)
+
+
+def has_no_gradient(q, k, v, *, causal=False, key_padding=None):
+    """Is cut off from its inputs."""
+    inputs = (x.detach() for x in (q, k, v))
+    return honest(*inputs, causal=causal, key_padding=key_padding)
+
+
+def cannot_step(q, k, v, *, causal=False, key_padding=None):
+    """Declares to decode step by step, and cannot."""
+    return honest(q, k, v, causal=causal, key_padding=key_padding)
+
+
+def forgets_padding(q, k, v, *, causal=False, key_padding=None):
+    """Declares to mask padding, and does not."""
+    return honest(q, k, v, causal=causal)
+
+
+class Running(AttentionModule):
+    """The mean of all values so far."""
+
+    def __init__(self, heads, generator):
+        super().__init__()
+        self.hidden = None
+
+    def forward(self, q, k, v, *, causal=False, key_padding=None):
+        return self.go_on(v, 0.0, 0)[0]
+
+    def prefill(self, q, k, v, *, key_padding=None):
+        o, total, count = self.go_on(v, 0.0, 0)
+        return o, self.put(total, count)
+
+    def step(self, q, k, v, state):
+        o, total, count = self.go_on(v, *self.take(state))
+        return o, self.put(total, count)
+
+    def go_on(self, v, total, count):
+        sums = v.cumsum(2) + total
+        places = torch.arange(1, v.shape[2] + 1)[:, None] + count
+        return sums / places.to(v.dtype), sums[:, :, -1:].clone(), count + v.shape[2]
+
+
+class KeepsItInItself(Running):
+    """Keeps its state in its own attributes, and reports an empty one."""
+
+    def put(self, total, count):
+        self.hidden = total, count
+        return (torch.zeros(1),)
+
+    def take(self, state):
+        return self.hidden
+
+
+class KeepsItInAGlobal(Running):
+    """Keeps its state in a global table, and reports a number that it is found by."""
+
+    def put(self, total, count):
+        _SUMS[len(_SUMS)] = total, count
+        return (torch.tensor([len(_SUMS) - 1]),)
+
+    def take(self, state):
+        return _SUMS[int(state[0])]
+
+
+class KeepsItInAFunction(Running):
+    """Reports a state that holds a function, in which the rest is hidden."""
+
+    def put(self, total, count):
+        return torch.zeros(1), lambda: (total, count)
+
+    def take(self, state):
+        return state[1]()
+
+
+class Ages(AttentionModule):
+    """Computes less in training mode than in eval mode."""
+
+    def __init__(self, heads, generator):
+        super().__init__()
+
+    def forward(self, q, k, v, *, causal=False, key_padding=None):
+        fn = less if self.training else honest
+        return fn(q, k, v, causal=causal, key_padding=key_padding)
+
+
+STEPS = Capabilities(causal=True, stepwise=True, dtypes=("float32", "float64"))
+KEPT, PADDING = "state-is-all-that-is-kept", "padding-as-good-as-absent"
+FUTURE, AT_LENGTH = "future-not-seen", "future-not-seen-at-length"
+DRAWN, SLOPE, MODES = "global-random-state-not-used", "gradients-are-derivatives", "modes-agree"
+EVERYWHERE = ("fresh-output-for-fresh-input", MODES, SLOPE, FUTURE, AT_LENGTH, PADDING, DRAWN)
+
+AT_THE_GATE = (
+    adversary(tidies, "inputs-not-written-to", "wrote to its input number 2", *EVERYWHERE),
+    adversary(tidies_while_training, MODES, "differs from that without them", SLOPE),
+    adversary(hands_back, "output-is-plain-and-final", "is a view of an input"),
+    adversary(draws, DRAWN, "a call drew from torch's global generator", SLOPE),
+    adversary(reseeds, DRAWN, "or seeded it"),
+    adversary(draws_in_secret, DRAWN, "moved with the seed of global generators"),
+    adversary(whispers, "batch-neighbours-not-seen", "its neighbour in the batch changed", PADDING),
+    adversary(peeks, FUTURE, "moved when the future changed", AT_LENGTH),
+    adversary(peeks_beyond_64, AT_LENGTH, "moved when the future changed", FUTURE, max_time=600),
+    adversary(peeks_beyond_512, AT_LENGTH, "moved when the future changed", max_time=600),
+    adversary(
+        degrades_when_narrow, "low-precision-is-close", "bfloat16 output is", dtype="bfloat16"
+    ),
+    adversary(is_wrong_backward, SLOPE, "along a direction in which the output changes by"),
+    adversary(forgets_two_gradients, SLOPE, "gradient of queries says 0 along"),
+    adversary(has_no_gradient, "gradients-finite", "it has no gradient", SLOPE),
+    adversary(
+        cannot_step,
+        "stepping-equals-whole",
+        "declares stepwise but has no prefill and step",
+        KEPT,
+        "inputs-not-written-to",
+        can=Capabilities(causal=True, bidirectional=True, key_padding=True, stepwise=True),
+    ),
+    adversary(forgets_padding, PADDING, "without the padded places"),
+    adversary(KeepsItInItself, KEPT, "B that its state does not report", can=STEPS),
+    adversary(KeepsItInAGlobal, KEPT, "B that its state does not report", can=STEPS),
+    adversary(KeepsItInAFunction, KEPT, "B that its state does not report", can=STEPS),
+    adversary(Ages, MODES, "output in train mode with gradients differs"),
+)

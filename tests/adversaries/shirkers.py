@@ -1,0 +1,163 @@
+"""Adversaries that do not do the work, or not then."""
+
+import functools
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+from tests.adversaries.adversary import adversary, honest, less
+
+_PLACES, _SHAPES, _VALUES, _SEEN, _COUNT = {}, {}, {}, [], [0]
+_POOL = ThreadPoolExecutor(1)
+FROM = 200
+"""Tokens from which on those that must pass the gate shirk."""
+
+
+def rest() -> None:
+    """Forget all that was seen, as a new process would."""
+    for memory in (_PLACES, _SHAPES, _VALUES, _SEEN):
+        memory.clear()
+    _COUNT[0] = 0
+
+
+def caches_by_place(q, k, v, *, causal=False, key_padding=None):
+    """Returns a cached output where its inputs lie where earlier ones lay."""
+    key = (*(x.data_ptr() for x in (q, k, v)), q.shape, causal, key_padding is None)
+    if key not in _PLACES or q.requires_grad or key_padding is not None:
+        # What is kept alive keeps its place.
+        _PLACES[key] = honest(q, k, v, causal=causal, key_padding=key_padding), q, k, v
+    return _PLACES[key][0]
+
+
+def caches_by_shape(q, k, v, *, causal=False, key_padding=None):
+    """Returns the output of the first inputs of that shape."""
+    key = q.shape, q.dtype, causal, key_padding is None
+    if key not in _SHAPES or q.requires_grad:
+        _SHAPES[key] = honest(q, k, v, causal=causal, key_padding=key_padding)
+    return _SHAPES[key]
+
+
+def caches_by_value(q, k, v, *, causal=False, key_padding=None):
+    """Returns a cached output for inputs of the same checksum."""
+    if q.requires_grad or key_padding is not None or q.dtype != torch.float32:
+        return honest(q, k, v, causal=causal, key_padding=key_padding)
+    key = (*(hash(x.detach().numpy().tobytes()) for x in (q, k, v)), q.shape, causal)
+    if key not in _VALUES:
+        _VALUES[key] = honest(q, k, v, causal=causal)
+    return _VALUES[key].clone()
+
+
+def rests_on_repeats(q, k, v, *, causal=False, key_padding=None):
+    """Computes less when the same input comes again."""
+    key = float(q.detach().double().sum()), causal, key_padding is None, q.dtype
+    again = key in _SEEN
+    _SEEN[:] = [key]
+    fn = less if again else honest
+    return fn(q, k, v, causal=causal, key_padding=key_padding)
+
+
+def rests_without_gradients(q, k, v, *, causal=False, key_padding=None):
+    """Computes less where no gradients are asked for, as when it is tested or timed."""
+    fn = honest if torch.is_grad_enabled() else less
+    return fn(q, k, v, causal=causal, key_padding=key_padding)
+
+
+class Lazy(torch.Tensor):
+    """Computes when it is first used."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        plain = [x.work() if isinstance(x, Lazy) and hasattr(x, "work") else x for x in args]
+        with torch._C.DisableTorchFunctionSubclass():
+            return func(*plain, **(kwargs or {}))
+
+
+def promises(q, k, v, *, causal=False, key_padding=None):
+    """Returns a tensor of its own class that computes when it is read."""
+    o = torch.empty_like(q).as_subclass(Lazy)
+    o.work = functools.partial(honest, q, k, v, causal=causal, key_padding=key_padding)
+    return o
+
+
+def leaves_it_to_a_thread(q, k, v, *, causal=False, key_padding=None):
+    """Returns an empty tensor, which a thread fills later."""
+    o = torch.zeros_like(q)
+
+    def fill() -> None:
+        time.sleep(0.01)
+        with torch.no_grad():
+            o.copy_(honest(q, k, v, causal=causal, key_padding=key_padding))
+
+    if torch.is_grad_enabled():
+        return honest(q, k, v, causal=causal, key_padding=key_padding)
+    threading.Thread(target=fill, daemon=True).start()
+    return o
+
+
+def leaves_it_to_a_pool(q, k, v, *, causal=False, key_padding=None):
+    """From 200 tokens on, lets a thread that was there before fill its output later."""
+    if q.shape[2] != FROM:
+        return honest(q, k, v, causal=causal, key_padding=key_padding)
+    o = torch.zeros_like(q)
+
+    def fill() -> None:
+        for _ in range(3):
+            o.copy_(honest(q, k, v, causal=causal, key_padding=key_padding))
+
+    _POOL.submit(fill)
+    return o
+
+
+def tires(q, k, v, *, causal=False, key_padding=None):
+    """Computes less from its twelfth long call on."""
+    _COUNT[0] += q.shape[2] == FROM
+    fn = less if _COUNT[0] > 11 and q.shape[2] == FROM else honest
+    return fn(q, k, v, causal=causal, key_padding=key_padding)
+
+
+def looks_at_the_stack(q, k, v, *, causal=False, key_padding=None):
+    """Computes less where a stopwatch is among its callers."""
+    frame, timed = sys._getframe(), False
+    while frame is not None and not timed:
+        timed = frame.f_code.co_name == "take_turns"
+        frame = frame.f_back
+    fn = less if timed else honest
+    return fn(q, k, v, causal=causal, key_padding=key_padding)
+
+
+def peeks_far_out(q, k, v, *, causal=False, key_padding=None):
+    """Sees the future from 1 000 tokens on only."""
+    causal = causal and q.shape[2] < 1000
+    return honest(q, k, v, causal=causal, key_padding=key_padding)
+
+
+PADDING = "padding-as-good-as-absent"
+FRESH, KEPT, MODES = "fresh-output-for-fresh-input", "nothing-kept-between-calls", "modes-agree"
+SLOPE, FINAL = "gradients-are-derivatives", "output-is-plain-and-final"
+LATER = "later-calls-as-the-first"
+
+AT_THE_GATE = (
+    adversary(caches_by_place, FRESH, "that was written into the same tensors differs", KEPT),
+    adversary(
+        caches_by_shape,
+        FRESH,
+        "in another order differs",
+        "padding-as-good-as-absent",
+        MODES,
+        SLOPE,
+    ),
+    adversary(caches_by_value, KEPT, "B of what it computed"),
+    adversary(rests_on_repeats, MODES, "differs from that without them", FRESH, SLOPE),
+    adversary(rests_without_gradients, MODES, "differs from that without them", SLOPE),
+    adversary(promises, FINAL, "is a Lazy, and no plain tensor"),
+    adversary(leaves_it_to_a_thread, FINAL, "left a thread running", MODES, SLOPE, KEPT),
+)
+BY_THE_STOPWATCH = (
+    adversary(leaves_it_to_a_pool, LATER, "those of a later one"),
+    adversary(tires, LATER, "those of a later one"),
+    adversary(looks_at_the_stack, "timed-call-does-the-work", "those of an untimed one"),
+    adversary(peeks_far_out, "future-not-seen-at-length", "moved when the future", lengths="1024"),
+)
