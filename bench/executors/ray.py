@@ -264,9 +264,9 @@ def run_on_node(trial: Trial, job: Job, folder: str) -> Iterator[Progress | str]
             yield STARTING
             while not isinstance(message := _next(messages), Future):
                 yield message
-        except BaseException:
+        finally:
+            # Of a task that Ray cancels; one that has ended does not mind.
             executor.stop(GRACE)
-            raise
         yield ended.result().model_dump_json(by_alias=True)
 
 
