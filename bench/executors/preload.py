@@ -4,8 +4,10 @@ import atexit
 import gc
 import os
 import shutil
+import time
 from multiprocessing import forkserver
 from pathlib import Path
+from typing import Any
 
 import torch._dynamo
 import torch.optim
@@ -23,13 +25,19 @@ gc.collect()
 gc.freeze()
 
 
-def _remove_socket(server: int) -> None:
-    """A driver that was killed cannot do it; the fork server ends after it."""
-    address = forkserver._forkserver._forkserver_address  # type: ignore[attr-defined]
-    if os.getpid() == server and address:
-        shutil.rmtree(Path(address).parent, ignore_errors=True)
+def _remove_socket(driver: int, server: int) -> None:
+    """What a driver that was killed cannot do. One that lives does it itself, at its end."""
+    known: Any = forkserver._forkserver
+    if os.getpid() != server or known._forkserver_pid is not None or not known._forkserver_address:
+        return
+    for _ in range(100):
+        # Its pipe closes a moment before it is gone.
+        if os.getppid() != driver:
+            shutil.rmtree(Path(known._forkserver_address).parent, ignore_errors=True)
+            return
+        time.sleep(0.01)
 
 
-atexit.register(_remove_socket, os.getpid())
+atexit.register(_remove_socket, os.getppid(), os.getpid())
 
 __all__ = ["bench", "torch"]
