@@ -239,7 +239,6 @@ def _measure(
             "reference_state_bytes": other.workload.state_bytes,
         }
     samples, flags = _timed(entrants, tools, started)
-    flags += _audited(place, method, ready, tools)
     return CostCell(
         **place._asdict(),
         status="completed",
@@ -256,7 +255,7 @@ def _measure(
         least_bytes=counted.least_bytes,
         state_bytes=workload.state_bytes,
         kernels=list(counted.kernels),
-        flags=flags,
+        flags=flags + _audited(place, method, ready, tools),
     )
 
 
