@@ -27,7 +27,7 @@ TOLERANCE = 1e-3
 PAUSE = 0.005
 """Seconds in which a process that is done does nothing."""
 MOST_PATIENCE = 1.0
-"""Seconds that an untimed result is given to be finished."""
+"""Seconds that a process at work is given to finish an untimed result."""
 
 # What a method cannot foresee it cannot prepare for.
 _SECRET = random.SystemRandom()
@@ -72,19 +72,19 @@ class Auditor:
         if _SECRET.randrange(self._seen) == 0:
             self._kept = len(self._changes), self._sketch(result, self._changes[-1][0])
 
-    def judge(self, twin: Workload, place: Place, patience: float) -> None:
+    def judge(self, twin: Workload, place: Place) -> None:
         """Raises FailedGateError where a first or a timed result is not what the twin computes."""
         if verdict := originals().verdict():
             raise FailedGateError(verdict)
         assert self._first is not None, "the first call was looked at"
-        o = _finished(twin.call, patience)
+        o = _finished(twin.call)
         self._compare(self._first, o, "later-calls-as-the-first", "the first call", "a later one")
         if self._kept is None:
             return
         number, timed = self._kept
         for step, rows in self._changes[:number]:
             _put(twin.inputs, step, rows)
-        o = _finished(twin.call, patience)
+        o = _finished(twin.call)
         self._compare(timed, o, "timed-call-does-the-work", "a timed call", "an untimed one")
         length = place.length
         if place.causal and place.mode != "decode" and length > 1:
@@ -92,7 +92,7 @@ class Auditor:
             for x in twin.inputs:
                 with torch.no_grad():
                     x[..., now:, :] = self._draw(x[..., now:, :])
-            self._compare_past(timed, twin.call(), now)
+            self._compare_past(timed, _finished(twin.call), now)
 
     def _compare(self, sketch: Sketch, result: object, law: str, one: str, other: str) -> None:
         due = self._sketch(result, sketch.step)
@@ -130,7 +130,7 @@ def _put(inputs: Sequence[Tensor], step: int, rows: Sequence[Tensor]) -> None:
         x[..., step, :] = row
 
 
-def _finished(call: Callable[[], object], patience: float) -> object:
+def _finished(call: Callable[[], object]) -> object:
     """The result of a call, and time for whatever may be left to do."""
     before = set(threading.enumerate())
     result = call()
@@ -138,7 +138,7 @@ def _finished(call: Callable[[], object], patience: float) -> object:
         raise FailedGateError(
             f"timed-call-does-the-work: a call left a thread running: {', '.join(left)}."
         )
-    deadline = time.monotonic() + min(patience, MOST_PATIENCE)
+    deadline = time.monotonic() + MOST_PATIENCE
     while True:
         spent = time.process_time()
         time.sleep(PAUSE)

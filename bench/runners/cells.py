@@ -281,7 +281,7 @@ def _audited(place: Place, method: Entrant, ready: Ready, tools: Equipment) -> l
 
     def judge() -> None:
         twin = build_workload(method.contestant, place, tools.conditions)
-        ready.auditor.judge(twin, place, ready.known.call_seconds)
+        ready.auditor.judge(twin, place)
 
     done = _attempt(judge)
     return [f"not audited: {done.reason}"] if isinstance(done, Refusal) else []
