@@ -5,10 +5,12 @@ few numbers of the first result and of one timed result, chosen at random, are k
 with what another instance computes from the same inputs when no clock runs.
 """
 
+import contextlib
 import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -25,9 +27,13 @@ ENTRIES = 256
 TOLERANCE = 1e-3
 """Of the largest number: the same work, perhaps summed in another order."""
 PAUSE = 0.005
-"""Seconds in which a process that is done does nothing."""
-MOST_PATIENCE = 1.0
-"""Seconds that a process at work is given to finish an untimed result."""
+"""Seconds between two looks; a process that is done does nothing in them."""
+LOOKS = 3
+"""So often in a row it must be seen at rest."""
+TASKS = Path("/proc/self/task")
+"""The threads of this process, on Linux."""
+MOST_PATIENCE = 5.0
+"""Seconds that a process at work is given to come to rest."""
 
 # What a method cannot foresee it cannot prepare for.
 _SECRET = random.SystemRandom()
@@ -77,6 +83,12 @@ class Auditor:
         if verdict := originals().verdict():
             raise FailedGateError(verdict)
         assert self._first is not None, "the first call was looked at"
+        if not _comes_to_rest():
+            # Else what is still to be done would be done in the twin's place, or both undone alike.
+            raise FailedGateError(
+                "timed-call-does-the-work: calls left work behind, which went on for"
+                f" {MOST_PATIENCE:g} s after the last one."
+            )
         o = _finished(twin.call)
         self._compare(self._first, o, "later-calls-as-the-first", "the first call", "a later one")
         if self._kept is None:
@@ -138,12 +150,34 @@ def _finished(call: Callable[[], object]) -> object:
         raise FailedGateError(
             f"timed-call-does-the-work: a call left a thread running: {', '.join(left)}."
         )
-    deadline = time.monotonic() + MOST_PATIENCE
-    while True:
+    _comes_to_rest()
+    return result
+
+
+def _comes_to_rest() -> bool:
+    """Whether this process, which nothing was asked of, stops computing while one waits."""
+    deadline, idle = time.monotonic() + MOST_PATIENCE, 0
+    while time.monotonic() < deadline:
         spent = time.process_time()
         time.sleep(PAUSE)
-        if time.process_time() - spent < PAUSE / 2 or time.monotonic() > deadline:
-            return result
+        at_work = time.process_time() - spent > PAUSE / 2 or _others_would_run()
+        idle = 0 if at_work else idle + 1
+        if idle == LOOKS:
+            return True
+    return False
+
+
+def _others_would_run() -> bool:
+    """Whether another thread of this process runs or waits for a core, where the system tells:
+    on a busy machine it may get none for long."""
+    own = str(threading.get_native_id())
+    for thread in TASKS.glob("[0-9]*"):
+        # A thread may end before it is asked.
+        with contextlib.suppress(OSError):
+            state = (thread / "stat").read_text().rpartition(") ")[2][:1]
+            if thread.name != own and state in ("R", "D"):
+                return True
+    return False
 
 
 def _require_same(law: str, actual: Tensor, expected: Tensor, what: str) -> None:

@@ -158,8 +158,8 @@ AT_THE_GATE = (
     adversary(leaves_it_to_a_thread, FINAL, "left a thread running", MODES, SLOPE, KEPT),
 )
 BY_THE_STOPWATCH = (
-    # Which of its results was looked at too early is a matter of chance.
-    adversary(leaves_it_to_a_pool, "timed-call-does-the-work", "differ from those of", LATER),
+    # Whether its work outlasts the wait, and which result was looked at too early, is chance.
+    adversary(leaves_it_to_a_pool, "timed-call-does-the-work", "call", LATER),
     adversary(tires, LATER, "those of a later one"),
     adversary(looks_at_the_stack, "timed-call-does-the-work", "those of an untimed one"),
     adversary(peeks_far_out, "future-not-seen-at-length", "moved when the future", lengths="1024"),

@@ -23,7 +23,9 @@ def test_a_method_without_float32_is_checked_in_what_it_has(dtype):
     can = Capabilities(causal=True, bidirectional=True, dtypes=(dtype,))
     method = Method(name="peeks", attention=peeks, can=can, same_as="softmax")
     results = check_method(method, namesake=softmax.METHOD)
-    assert {r.law for r in results if not r.passed} == {"future-not-seen", "equals-namesake"}
+    broken = {r.law for r in results if not r.passed}
+    # Whether one key makes a difference among many is a matter of the length that is drawn.
+    assert broken - {"future-not-seen-at-length"} == {"future-not-seen", "equals-namesake"}
     assert seen == {getattr(torch, dtype)}
 
 
