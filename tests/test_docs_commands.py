@@ -32,7 +32,7 @@ NOT_RUN = {
     "python -m reports.readme": "It writes the documents; test_documents compares them instead.",
     "python -m bench.docs.claims": "It writes the documents; test_documents compares them instead.",
     "python -m examples.swap_attention": "tests/methods/test_pretrained_generation.py runs it.",
-    "python -m tests.adversaries.page": "It writes a table that a test of the adversaries compares.",
+    "python -m tests.adversaries.page": "It writes a table, which test_adversaries.py compares.",
     "python -m tests.faults.soak": "It takes half an hour; test_faults.py runs a part of it.",
     "python -m tests.security.soak": "Ten minutes; tests/security/test_fuzz.py runs its targets.",
 }
