@@ -71,7 +71,7 @@ def column_head(column: Column, facts: Facts, letter: str) -> tuple[str, ...]:
 def labels(contender: Contender) -> Entry:
     """The first entry of a contender's row."""
     remark = f"same as {contender.same_as}" if contender.same_as else ""
-    return Entry(text=plain(contender.label, 60), remark=remark)
+    return Entry(text=plain(contender.label, 80), remark=remark)
 
 
 def _grid(comparison: Comparison, columns: Sequence[Column]) -> Grid:

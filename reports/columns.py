@@ -6,6 +6,7 @@ device and metric.
 
 import json
 import math
+import re
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,8 @@ from dataclasses import dataclass, replace
 from reports.frame import Row
 from results.published import LRA_TASKS
 from results.statistics import Interval, wilson
+
+JSON_WORDS = ("true", "false", "null", "Infinity", "NaN")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,11 +154,17 @@ def _label(method: str, options: str, variants: Sequence[str]) -> str:
         for text in (options, *variants)
     )
     shown = [
-        f"{name}={value}"
+        f"{name}={_as_typed(value)}"
         for name, value in mine.items()
         if any(other.get(name) != value for other in others)
     ]
     return f"{method}:{','.join(shown)}" if shown else method
+
+
+def _as_typed(value: str) -> str:
+    """JSON as it is given on a command line: a word needs no quotes, unless it reads as another."""
+    word = value[1:-1]
+    return word if re.fullmatch(r'"[A-Za-z][\w.-]*"', value) and word not in JSON_WORDS else value
 
 
 def _mean(values: Sequence[float]) -> float:

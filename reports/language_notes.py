@@ -171,7 +171,7 @@ def row_label(entrant: Entrant, usual: tuple[int, ...], *, refs: tuple[str, ...]
         seeds,
     )
     remark = ", ".join(filter(None, words))
-    return Entry(text=plain(entrant.contender.label, 60), remark=remark, refs=refs)
+    return Entry(text=plain(entrant.contender.label, 80), remark=remark, refs=refs)
 
 
 def _endings(entrant: Entrant) -> str:
