@@ -175,6 +175,7 @@ def damaged_checkpoint(folder: Path) -> Tally:
     scene.run(prepare=lambda: setattr(torch, "save", _save_rubbish_and_die))
     scene.run("--rerun")
     refused = scene.documents()[0]["reason"]
+    unexplained = 1
     for file in (scene.cache / "checkpoints").iterdir():
         unexplained = f"the checkpoint {file.name} is damaged" not in refused
         file.unlink()
