@@ -41,7 +41,8 @@ def describe_machine(device: str, devices: int = 1) -> Machine:
     import torch
 
     processor, cores, memory = _processor(), num_cores(), psutil.virtual_memory().total
-    name = f"{processor}, {cores} core{'s' * (cores > 1)}, {memory / _GIB:.0f} GiB"
+    counted = f"{cores} core{'s' * (cores > 1)}"
+    name = f"{processor}, {counted}, {memory / _GIB:.0f} GiB"
     if devices > 1:
         name = f"{devices} processes on {name}"
     gpu, gpu_memory, driver, clock = None, None, None, _processor_clock()
@@ -49,7 +50,7 @@ def describe_machine(device: str, devices: int = 1) -> Machine:
         properties = torch.cuda.get_device_properties(device)
         gpu, gpu_memory = properties.name, properties.total_memory
         # The processor stays in the name: small models wait for it on any GPU.
-        name = f"{gpu}, {gpu_memory / _GIB:.0f} GiB, with {processor}, {cores} cores"
+        name = f"{gpu}, {gpu_memory / _GIB:.0f} GiB, with {processor}, {counted}"
         name = f"{devices} x {name}" if devices > 1 else name
         # The index would not do: CUDA may number, hide and split devices otherwise.
         uuid = f"GPU-{properties.uuid}"

@@ -27,7 +27,8 @@ def test_the_machine_is_described_by_what_the_process_may_use() -> None:
 def test_the_name_groups_by_processor_cores_and_memory() -> None:
     machine = describe_machine("cpu")
     gib = f"{machine.memory_bytes / 2**30:.0f} GiB"
-    assert machine.name == f"{machine.processor}, {machine.cores} cores, {gib}"
+    cores = "1 core" if machine.cores == 1 else f"{machine.cores} cores"
+    assert machine.name == f"{machine.processor}, {cores}, {gib}"
 
 
 def test_two_descriptions_of_one_machine_have_the_same_name() -> None:
