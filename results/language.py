@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from results.frozen import Count, Frozen
+from results.frozen import Count, Frozen, Number
 
 
 class TextOutcome(Frozen):
@@ -36,7 +36,7 @@ class RateRun(Frozen):
 class LanguageResult(Frozen):
     """All that one trial found out about its model and its text."""
 
-    predictions_per_block: Count
+    predictions_per_block: Number
     before: TextOutcome | None = None
     """On the test split before any training: after the swap and its calibration."""
     after: TextOutcome | None = None

@@ -125,6 +125,7 @@ def test_a_device_without_end_is_not_read(tmp_path):
         text_of().replace('"step_seconds": [', '"step_seconds": [1e-300, '),
         text_of().replace('"parameters": ', '"parameters": -'),
         text_of().replace('"trials": 500', '"trials": 1'),
+        text_of(language={"predictions_per_block": 0}),
     ],
     ids=lambda text: text[:12],
 )
