@@ -9,6 +9,7 @@ A test compares the two.
 
 import re
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import cast
 
@@ -50,17 +51,17 @@ def _records(folder: Path) -> tuple[Record, ...]:
     return reading.records
 
 
-def main() -> int:
-    """Write the documents; exit code 1 if any was out of date."""
+def rewrite(documents: Iterable[str], anew: Callable[[str], str]) -> int:
+    """Write each document anew from its text; exit code 1 if any was out of date."""
     stale = False
-    for name in DOCUMENTS:
+    for name in documents:
         path = ROOT / name
         text = path.read_text(encoding="utf-8")
-        new = with_tables(text)
+        new = anew(text)
         stale |= new != text
         path.write_text(new, encoding="utf-8")
     return 1 if stale else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(rewrite(DOCUMENTS, with_tables))

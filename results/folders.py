@@ -94,8 +94,12 @@ def _is_abandoned(name: str) -> bool:
 
 
 def _host() -> str:
+    """Of whom a process's number means something: containers may share a machine's name."""
+    seen = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        seen.append(os.readlink("/proc/self/ns/pid"))
     # Short, since a file's name has 255 bytes at most.
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+    return hashlib.sha256(" ".join(seen).encode()).hexdigest()[:8]
 
 
 class LocalFolder:

@@ -13,7 +13,7 @@ from bench.cli.reproduce import claim_trials, judged_by_store
 from bench.cli.run import user_cache
 from reports.claims.papers import papers
 from reports.claims.table import render
-from reports.readme import MEASURED, ROOT
+from reports.readme import MEASURED, rewrite
 from results.store import Store
 
 DOCUMENTS = ("README.md", "docs/how-to/check-a-papers-claims.md")
@@ -43,17 +43,5 @@ def with_claims(text: str) -> str:
     return _TABLE.sub(table, text)
 
 
-def main() -> int:
-    """Write the documents; exit code 1 if any was out of date."""
-    stale = False
-    for name in DOCUMENTS:
-        path = ROOT / name
-        text = path.read_text(encoding="utf-8")
-        new = with_claims(text)
-        stale |= new != text
-        path.write_text(new, encoding="utf-8")
-    return 1 if stale else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(rewrite(DOCUMENTS, with_claims))

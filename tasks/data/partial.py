@@ -1,5 +1,6 @@
 """Names for files and folders that are being written: none under its own name is ever half done."""
 
+import contextlib
 import glob
 import os
 import re
@@ -29,5 +30,9 @@ def remove_partials(target: Path) -> None:
 
 
 def _host() -> str:
-    # Numbers of processes mean nothing on another machine that shares the folder.
-    return re.sub("[^A-Za-z0-9]+", "-", socket.gethostname())
+    # Numbers of processes mean nothing on another machine that shares the folder, nor in another
+    # container, which may have the machine's name.
+    seen = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        seen.append(os.readlink("/proc/self/ns/pid"))
+    return re.sub("[^A-Za-z0-9]+", "-", "-".join(seen))

@@ -1,13 +1,14 @@
 """Keeps the table of catches true: `python -m tests.adversaries.page` writes it anew."""
 
 import re
+import sys
 from collections.abc import Iterator
-from pathlib import Path
 
+from reports.readme import rewrite
 from tests.adversaries import offenders, shirkers
 from tests.adversaries.patchers import PATCHES
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "trust-a-result.md"
+PAGE = "docs/how-to/trust-a-result.md"
 _TABLE = re.compile(r"(<!-- table of adversaries -->\n).*?(<!-- end of table -->)", flags=re.DOTALL)
 
 
@@ -31,4 +32,4 @@ def _rows() -> Iterator[tuple[str, str, str, str]]:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    sys.exit(rewrite([PAGE], with_table))

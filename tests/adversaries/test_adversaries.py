@@ -13,6 +13,7 @@ from tests.adversaries import offenders, shirkers
 from tests.adversaries.page import PAGE, with_table
 from tests.adversaries.patchers import PATCHES, source
 from tests.adversaries.trials import timed, trained
+from tests.processes import ROOT
 
 GATED = {
     f"{module.__name__}:{one.method.name.removeprefix('adversary-')}": one
@@ -123,5 +124,5 @@ def test_nothing_is_replaced_where_no_method_replaced_it():
 
 
 def test_the_page_tells_of_every_adversary():
-    text = PAGE.read_text(encoding="utf-8")
+    text = (ROOT / PAGE).read_text(encoding="utf-8")
     assert with_table(text) == text, "run `python -m tests.adversaries.page`"

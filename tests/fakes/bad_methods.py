@@ -11,7 +11,8 @@ from methods.api import Capabilities, Method
 CAN = Capabilities(bidirectional=True, causal=True, key_padding=True)
 
 
-def _mean(q, k, v, *, causal, key_padding):
+def mean(q, k, v, *, causal, key_padding):
+    """Of the values that may be seen: what is left where nothing goes wrong."""
     weights = torch.ones(q.shape[2], k.shape[2], dtype=q.dtype, device=q.device)
     if causal:
         weights = weights.tril()
@@ -21,58 +22,59 @@ def _mean(q, k, v, *, causal, key_padding):
     return weights @ v / weights.sum(-1, keepdim=True).clamp(min=1)
 
 
-def _in_training(q):
+def in_training(q):
+    """Whether the gate is over."""
     # The gate runs small tensors; the fake task's batches have 16 examples.
     return q.shape[0] == 16
 
 
 def crashes(q, k, v, *, causal=False, key_padding=None):
     """Raises in training, after the gate."""
-    if _in_training(q):
+    if in_training(q):
         raise RuntimeError("boom <b>with</b> [red]markup[/red]")
-    return _mean(q, k, v, causal=causal, key_padding=key_padding)
+    return mean(q, k, v, causal=causal, key_padding=key_padding)
 
 
 def dies(q, k, v, *, causal=False, key_padding=None):
     """Takes its process down."""
-    if _in_training(q):
+    if in_training(q):
         print("last words", flush=True)
         ctypes.string_at(0)
-    return _mean(q, k, v, causal=causal, key_padding=key_padding)
+    return mean(q, k, v, causal=causal, key_padding=key_padding)
 
 
 def hangs(q, k, v, *, causal=False, key_padding=None):
     """Never comes back, and has forked a child that sleeps too."""
-    if _in_training(q):
+    if in_training(q):
         if os.fork() == 0:
             time.sleep(600)
         time.sleep(600)
-    return _mean(q, k, v, causal=causal, key_padding=key_padding)
+    return mean(q, k, v, causal=causal, key_padding=key_padding)
 
 
 def explodes(q, k, v, *, causal=False, key_padding=None):
     """Gives no numbers."""
-    out = _mean(q, k, v, causal=causal, key_padding=key_padding)
-    return out * float("nan") if _in_training(q) else out
+    out = mean(q, k, v, causal=causal, key_padding=key_padding)
+    return out * float("nan") if in_training(q) else out
 
 
 def devours(q, k, v, *, causal=False, key_padding=None):
     """Asks for more memory than there is."""
-    if _in_training(q):
+    if in_training(q):
         torch.zeros(2**45)
-    return _mean(q, k, v, causal=causal, key_padding=key_padding)
+    return mean(q, k, v, causal=causal, key_padding=key_padding)
 
 
 def gorges(q, k, v, *, causal=False, key_padding=None):
     """Asks for 1 GiB, which the machine has and a limited trial has not."""
-    if _in_training(q):
+    if in_training(q):
         torch.zeros(2**28)
-    return _mean(q, k, v, causal=causal, key_padding=key_padding)
+    return mean(q, k, v, causal=causal, key_padding=key_padding)
 
 
 def leaks(q, k, v, *, causal=False, key_padding=None):
     """Ignores padding."""
-    return _mean(q, k, v, causal=causal, key_padding=None)
+    return mean(q, k, v, causal=causal, key_padding=None)
 
 
 CRASHES, DIES, HANGS, EXPLODES, DEVOURS, GORGES, LEAKS = (

@@ -7,34 +7,19 @@ import time
 
 import torch
 
-from methods.api import Capabilities, Method
+from methods.api import Method
+from tests.fakes.bad_methods import CAN, in_training, mean
 
-CAN = Capabilities(bidirectional=True, causal=True, key_padding=True)
 LONG = 600
 """Seconds: longer than anything waits for."""
 GIBIBYTE = 2**28
 """In numbers of four bytes."""
 
 
-def _mean(q, k, v, *, causal, key_padding):
-    weights = torch.ones(q.shape[2], k.shape[2], dtype=q.dtype, device=q.device)
-    if causal:
-        weights = weights.tril()
-    weights = weights.expand(q.shape[0], q.shape[1], -1, -1)
-    if key_padding is not None:
-        weights = weights * ~key_padding[:, None, None, :]
-    return weights @ v / weights.sum(-1, keepdim=True).clamp(min=1)
-
-
-def _in_training(q):
-    # The gate runs small tensors; the fake task's batches have 16 examples.
-    return q.shape[0] == 16
-
-
 def _method(misbehave):
     def attention(q, k, v, *, causal=False, key_padding=None):
-        out = _mean(q, k, v, causal=causal, key_padding=key_padding)
-        if _in_training(q):
+        out = mean(q, k, v, causal=causal, key_padding=key_padding)
+        if in_training(q):
             misbehave(out)
         return out
 
@@ -54,8 +39,8 @@ class _GreedyBackward(torch.autograd.Function):
 
 
 def _greedy_backward(q, k, v, *, causal=False, key_padding=None):
-    out = _mean(q, k, v, causal=causal, key_padding=key_padding)
-    return _GreedyBackward.apply(out) if _in_training(q) else out
+    out = mean(q, k, v, causal=causal, key_padding=key_padding)
+    return _GreedyBackward.apply(out) if in_training(q) else out
 
 
 def gorges(_):
