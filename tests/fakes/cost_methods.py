@@ -5,7 +5,7 @@ import time
 import torch
 
 from methods.api import Capabilities, Method
-from tests.fakes.bad_methods import _mean
+from tests.fakes.bad_methods import mean
 
 CAN = Capabilities(bidirectional=True, causal=True, key_padding=True)
 
@@ -13,14 +13,14 @@ CAN = Capabilities(bidirectional=True, causal=True, key_padding=True)
 def sleeps(q, k, v, *, causal=False, key_padding=None, seconds: float = 3e-4):
     """Takes the same time for every token."""
     time.sleep(seconds * q.shape[2])
-    return _mean(q, k, v, causal=causal, key_padding=key_padding)
+    return mean(q, k, v, causal=causal, key_padding=key_padding)
 
 
 def devours(q, k, v, *, causal=False, key_padding=None):
     """Asks for more than there is from 200 tokens on."""
     if q.shape[2] >= 200:
         torch.empty(2**50)
-    return _mean(q, k, v, causal=causal, key_padding=key_padding)
+    return mean(q, k, v, causal=causal, key_padding=key_padding)
 
 
 def refuses(q, k, v, *, causal=False, key_padding=None):
@@ -30,7 +30,7 @@ def refuses(q, k, v, *, causal=False, key_padding=None):
         raise ValueError(f"needs an even number of tokens; {length} came.")
     if length == 192:
         raise RuntimeError("boom")
-    return _mean(q, k, v, causal=causal, key_padding=key_padding)
+    return mean(q, k, v, causal=causal, key_padding=key_padding)
 
 
 SLEEPS = Method(name="fake-sleeps", attention=sleeps, can=CAN)
