@@ -178,6 +178,7 @@ def _card(name: str, content: bytes, record: Record) -> _Card:
         "started": provenance.started,
         "commit": (provenance.commit or "none")[:9],
         "status": record.status,
+        "timed": "no" if record.untimed else "yes",
         "machine": record.machine.name,
     }
     if record.metrics:

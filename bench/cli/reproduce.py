@@ -112,7 +112,7 @@ def reproduce_command(
     store.check_writable()
     with Pool(job, chosen_devices(device)) as executor:
         stopped = not run_all(todo, store, executor)
-    judgements = [judged_by_store(claim, preset, trials[claim.name], store) for claim in claims]
+    judgements = [_judged(claim, preset, trials[claim.name], store) for claim in claims]
     _show(found, judgements, format)
     return _conclude(plan, todo, store, preset, stopped=stopped)
 
@@ -173,9 +173,7 @@ def _whole(parts: Iterable[tuple[Trial, ...]]) -> Plan:
     return Plan(trials=tuple(trials.values()))
 
 
-def judged_by_store(
-    claim: Claim, preset: str, trials: tuple[Trial, ...], store: Store
-) -> Judgement:
+def _judged(claim: Claim, preset: str, trials: tuple[Trial, ...], store: Store) -> Judgement:
     """The verdict on a claim from what is on record of its trials."""
     found = store.find_all(trial.identity for trial in trials)
     return judged(claim, preset, list(found.values()))

@@ -97,15 +97,20 @@ def run_command(
     store = Store(results)
     with make_executor(execution or Execution(), job, selection) as executor:
         plan = plan_selection(selection, cache, executor.devices)
-        heads = store.heads(None if dry_run else [t.identity for t in plan.trials])
-        done = set() if rerun else done_in(plan, heads)
         if dry_run:
-            show_plan(plan, done, heads, as_json=json_)
+            heads = store.heads()
+            show_plan(plan, set() if rerun else done_in(plan, heads), heads, as_json=json_)
             return 0
+        found = store.find_all((t.identity for t in plan.trials), curves=json_)
+        heads = {digest: record.head() for digest, record in found.items()}
+        done = set() if rerun else done_in(plan, heads)
         todo = [t for t in plan.trials if t.digest not in done]
         store.check_writable()
         stopped = not run_all(todo, store, executor, rerun=rerun, grace=grace)
-    return _conclude(plan, todo, store, stopped=stopped, as_json=json_)
+    # What was on record before is not read again: there may be much of it.
+    found = {**found, **store.find_all((t.identity for t in todo), curves=json_)}
+    records = sorted(found.values(), key=lambda record: record.identity.file_name())
+    return _conclude(plan, todo, records, store, stopped=stopped, as_json=json_)
 
 
 def run_all(
@@ -175,9 +180,15 @@ def _stopped_by_signals(executor: Executor, grace: float) -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def _conclude(plan: Plan, todo: list[Trial], store: Store, *, stopped: bool, as_json: bool) -> int:
-    found = store.find_all((t.identity for t in plan.trials), curves=as_json)
-    records = list(found.values())
+def _conclude(
+    plan: Plan,
+    todo: list[Trial],
+    records: list[Record],
+    store: Store,
+    *,
+    stopped: bool,
+    as_json: bool,
+) -> int:
     if stopped:
         print(
             f"Stopped. {len(records)} of {len(plan.trials)} trials are on record in"
