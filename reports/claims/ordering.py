@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reports.claims.claim import Effect, Finding, Judge, NotTestedError
+from reports.claims.claim import Effect, Finding, Judge, NotTestedError, Verdict
 from reports.claims.evidence import (
     SIGNIFICANCE,
     Arm,
@@ -88,9 +88,9 @@ def ordered(task: str, tiers: Sequence[Sequence[Arm]], central: Pair, span: Pair
         if middle is None or middle.num_seeds < LEAST_SEEDS:
             notes.append(_few_seeds(central))
             verdict = "inconclusive" if verdict == "reproduced" else verdict
-        short = _short_span(records, (task,), span)
+        verdict, short = _if_learned(verdict, _short_span(records, (task,), span))
         return Finding(
-            verdict="inconclusive" if short else verdict,
+            verdict=verdict,
             effects=tuple(effect for effect in effects if effect),
             note=" ".join([*notes, *short]),
         )
@@ -109,14 +109,16 @@ def larger_gap(pair: Pair, here: str, there: str, span: Pair) -> Judge:
         over = minus(first.interval, second.interval)
         state = is_above(over, 0.0, fails_below=MARGIN)
         few = min(first.num_seeds, second.num_seeds) < LEAST_SEEDS
-        short = _short_span(records, (here, there), span)
+        verdict, short = _if_learned(
+            verdict_of([None if few else state]), _short_span(records, (here, there), span)
+        )
         effects = (
             Effect(what="gap, larger by", interval=over, unit="points", signed=True),
             Effect(what=here, interval=first.interval, unit="points", signed=True),
             Effect(what=there, interval=second.interval, unit="points", signed=True),
         )
         return Finding(
-            verdict=verdict_of([None if few or short else state]),
+            verdict=verdict,
             effects=effects,
             note=" ".join([_few_seeds(pair)] * few + short),
         )
@@ -206,6 +208,14 @@ def _short_span(records: Sequence[Record], tasks: Sequence[str], span: Pair) -> 
                 f" above {span.second}."
             )
     return found
+
+
+def _if_learned(verdict: Verdict, short: list[str]) -> tuple[Verdict, list[str]]:
+    """The verdict that is left, and what to say: `SPAN` came after the rules that it overrides."""
+    if not short or verdict == "inconclusive":
+        return verdict, short
+    otherwise = f"Without this rule, which was added after a first look at such numbers: {verdict}."
+    return "inconclusive", [*short, otherwise]
 
 
 def _few_seeds(pair: Pair) -> str:

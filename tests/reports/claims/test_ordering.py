@@ -100,6 +100,26 @@ def test_models_that_learned_nothing_tell_nothing():
     assert "Too little was learned on c4/pretrain" in found.note
 
 
+OTHERWISE = "Without this rule, which was added after a first look at such numbers: "
+
+
+def test_a_verdict_that_too_little_learning_alone_withholds_is_told_beside_it():
+    little = {"softmax": 0.11, "constant": 0.10, "random": 0.10, "lfk": 0.10}
+    worse = judge_order(trained(**little, performer=0.108, darkformer=0.10))
+    assert worse.verdict == "inconclusive"
+    assert worse.note.endswith(f"{OTHERWISE}not reproduced.")
+    gained = judge_gap(trained() + trained(PRETRAIN, **little, performer=0.10, darkformer=0.10))
+    assert gained.verdict == "inconclusive"
+    assert gained.note.endswith(f"{OTHERWISE}reproduced.")
+
+
+def test_nothing_is_said_of_the_later_rule_where_it_changes_nothing():
+    undecided = judge_order(trained(seeds=(0,), softmax=0.11, constant=0.10))
+    assert "Too little was learned" in undecided.note
+    assert OTHERWISE not in undecided.note
+    assert OTHERWISE not in judge_order(trained(performer=0.36)).note
+
+
 def test_a_method_that_was_not_run_leaves_the_order_untested():
     with pytest.raises(NotTestedError, match="lfk on c4/finetune is not on record"):
         judge_order([r for r in trained() if r.identity.method != "lfk"])
