@@ -3,7 +3,7 @@
 import json
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Literal
 
 from rich.console import RenderableType
@@ -16,6 +16,9 @@ from results.record import Record
 Format = Literal["table", "markdown", "latex", "json"]
 HEADER = (("claim",), ("source",), ("what was run",), ("effect, 95 % interval",), ("verdict",))
 
+Told = Mapping[str, Set[str]]
+"""By method: the options that are told with its name."""
+
 
 def renderable(paper: Paper, judgements: Sequence[Judgement]) -> RenderableType:
     """For a rich console."""
@@ -27,7 +30,8 @@ def render(
 ) -> str:
     """As text; `table` is a terminal's and goes through `renderable`."""
     if format == "json":
-        return json.dumps([_plain(paper, each) for each in judgements], indent=2) + "\n"
+        told = told_options(paper)
+        return json.dumps([_plain(paper, each, told) for each in judgements], indent=2) + "\n"
     grid = claims_grid(paper, judgements, rules=rules)
     return latex_grid(grid) if format == "latex" else markdown_grid(grid)
 
@@ -35,6 +39,7 @@ def render(
 def claims_grid(paper: Paper, judgements: Sequence[Judgement], *, rules: bool = True) -> Grid:
     """One row a claim, every one of them, whatever its verdict."""
     notes = Notes()
+    told = told_options(paper)
     rows = []
     for each in judgements:
         claim, finding = each.claim, each.finding
@@ -44,7 +49,7 @@ def claims_grid(paper: Paper, judgements: Sequence[Judgement], *, rules: bool = 
             (
                 Entry(text=claim.name, remark=claim.statement),
                 Entry(text=claim.source),
-                Entry(text=what_ran(each.records) or "nothing"),
+                Entry(text=what_ran(each.records, told) or "nothing"),
                 Entry(text=effects),
                 Entry(text=finding.verdict, refs=refs),
             )
@@ -61,13 +66,24 @@ def claims_grid(paper: Paper, judgements: Sequence[Judgement], *, rules: bool = 
     )
 
 
-def what_ran(records: Sequence[Record]) -> str:
+def told_options(paper: Paper) -> Told:
+    """Those that any of the paper's trials sets, so that a name means one thing in every row: an
+    option that is not told is the default for all claims."""
+    told: dict[str, set[str]] = defaultdict(set)
+    trials = (runs for claim in paper.claims for some in claim.runs.values() for runs in some)
+    for selector in (method for runs in trials for method in runs.methods):
+        method, _, options = selector.partition(":")
+        told[method] |= {pair.partition("=")[0].strip() for pair in options.split(",") if pair}
+    return told
+
+
+def what_ran(records: Sequence[Record], told: Told) -> str:
     """`c4/finetune small: softmax, darkformer, seeds 0-2`: what completed."""
     found: dict[tuple[str, str], dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for record in records:
         if record.status == "completed":
             identity = record.identity
-            found[identity.task, identity.preset][_name(record, records)].add(identity.seed)
+            found[identity.task, identity.preset][_name(record, told)].add(identity.seed)
     texts = []
     for (task, preset), methods in found.items():
         by_seeds: dict[str, list[str]] = defaultdict(list)
@@ -82,20 +98,12 @@ def _seeds(seeds: str) -> str:
     return "" if seeds == "0" else f" (seeds {seeds})"
 
 
-def _name(record: Record, records: Sequence[Record]) -> str:
-    """The method, with the options that tell it from its namesakes, and its number of features."""
-    mine = record.identity.method_options
-    others = [
-        r.identity.method_options
-        for r in records
-        if r.identity.method == record.identity.method and r.identity.task == record.identity.task
-    ]
-    shown = [
-        f"{name}={value}"
-        for name, value in mine.items()
-        if name == "num_features" or any(other.get(name) != value for other in others)
-    ]
-    return ":".join((record.identity.method, ",".join(shown))) if shown else record.identity.method
+def _name(record: Record, told: Told) -> str:
+    """The method with its number of features and the options that are told."""
+    method = record.identity.method
+    shown = {"num_features", *told.get(method, ())}
+    options = [f"{k}={v}" for k, v in record.identity.method_options.items() if k in shown]
+    return ":".join((method, ",".join(options))) if options else method
 
 
 def _rules(judgements: Sequence[Judgement]) -> dict[str, list[str]]:
@@ -105,7 +113,7 @@ def _rules(judgements: Sequence[Judgement]) -> dict[str, list[str]]:
     return rules
 
 
-def _plain(paper: Paper, each: Judgement) -> dict[str, object]:
+def _plain(paper: Paper, each: Judgement, told: Told) -> dict[str, object]:
     claim, finding = each.claim, each.finding
     return {
         "paper": paper.paper,
@@ -117,7 +125,7 @@ def _plain(paper: Paper, each: Judgement) -> dict[str, object]:
         "verdict": finding.verdict,
         "effects": [_numbers(effect) for effect in finding.effects],
         "note": finding.note,
-        "ran": what_ran(each.records),
+        "ran": what_ran(each.records, told),
         "records": [record.identity.file_name() for record in each.records],
     }
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from reports.claims.claim import Effect, Finding, Judgement, judged, untested
 from reports.claims.papers import papers
-from reports.claims.table import render, renderable, what_ran
+from reports.claims.table import render, renderable, told_options, what_ran
 from results.statistics import Interval
 from tests.results.records import failed_record, fake_identity, fake_record
 
@@ -50,10 +50,26 @@ def test_every_claim_stands_in_the_table_with_its_verdict_and_rule(judgements):
 
 def test_what_was_run_is_told_by_task_method_and_seed():
     failed = failed_record(fake_identity("softmax", "c4/finetune"))
-    assert what_ran([*records(), failed]) == (
+    assert what_ran([*records(), failed], {}) == (
         "c4/finetune quick: performer:num_features=64, lfk:num_features=64;"
         " performer:num_features=256 (seeds 0-2)"
     )
+
+
+@pytest.mark.parametrize("initial", ["whitening", "identity"])
+def test_a_name_tells_what_any_claim_sets_also_where_nothing_else_is_in_its_row(initial):
+    options = {"initial": initial, "num_features": 64, "redraw": 0}
+    record = fake_record(fake_identity("darkformer", "cost", options=options))
+    finding = Finding(verdict="inconclusive")
+    one = Judgement(claim=PAPER.claims[0], preset="quick", finding=finding, records=(record,))
+    (row,) = json.loads(render(PAPER, [one], "json"))
+    assert row["ran"] == f"cost quick: darkformer:initial={initial},num_features=64"
+    assert row["ran"].replace("_", "\\_") in render(PAPER, [one], "markdown")
+
+
+def test_every_option_that_a_selector_sets_is_told_and_no_other():
+    assert told_options(PAPER)["performer"] == {"num_features", "proposal"}
+    assert told_options(PAPER)["softmax"] == set()
 
 
 def test_a_terminal_gets_one_table_however_narrow(judgements):
