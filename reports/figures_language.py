@@ -27,9 +27,10 @@ from reports.figures_recovery import (
     shown_of,
     unbroken,
 )
-from reports.language import Entrant, Group, tokens_per_step
+from reports.language import Entrant, Group
 from reports.language_notes import parity, rule_of
 from reports.language_stability import AtRate, Stability, stabilities
+from reports.tokens import tokens_per_step
 
 MOST_PANELS: Final = 6
 MOST_STEPS: Final = 300

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from reports.tokens import tokens_trained
 from results.language import LanguageResult
 from results.record import Cost, DataCard, Identity, Measured, Record, Scalar
 from results.statistics import Score
@@ -63,6 +64,7 @@ class Row:
     step_seconds_low: float | None
     step_seconds_high: float | None
     tokens_per_second: float | None
+    tokens_trained: int | None
     peak_memory_bytes: int | None
     parameters: int | None
     non_embedding_parameters: int | None
@@ -120,6 +122,7 @@ def _row(record: Record) -> Row:
         dirty=bool(record.provenance.dirty),
         started=record.provenance.started,
         seconds=record.provenance.seconds,
+        tokens_trained=tokens_trained(record),
         **_identity_values(record.identity),
         **_metric_values(record.metrics[0] if record.metrics else None),
         **_data_values(record.data),

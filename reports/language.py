@@ -142,24 +142,6 @@ def gather_language(records: Iterable[Record]) -> Languages:
     return Languages(groups=tuple(groups), comparison=comparison)
 
 
-def tokens_per_step(record: Record) -> int | None:
-    """Blocks of a batch times tokens of a block."""
-    batch = record.settings_resolved.get("batch_size")
-    if record.language is None or not isinstance(batch, int):
-        return None
-    # The first token of a block is read and not predicted.
-    return batch * (record.language.predictions_per_block + 1)
-
-
-def tokens_trained(record: Record) -> int | None:
-    """In the steps that were made; of several runs, in the longest."""
-    each, language = tokens_per_step(record), record.language
-    if each is None or language is None:
-        return None
-    runs = [language.losses] if language.losses else [run.losses for run in language.runs]
-    return each * max(map(len, runs), default=0)
-
-
 def rate_of(record: Record) -> float | None:
     """The learning rate of the main run: the best of a search, or that of the protocol."""
     searched = record.language.runs if record.language else []

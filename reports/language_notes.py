@@ -8,7 +8,8 @@ from typing import Final
 
 from reports.accuracy import column_note
 from reports.grid import Entry, Notes, plain, ranges
-from reports.language import Entrant, Group, tokens_per_step, tokens_trained
+from reports.language import Entrant, Group
+from reports.tokens import tokens_per_step, tokens_trained
 from results.language import LanguageResult
 from results.record import Record, Scalar
 

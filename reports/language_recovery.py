@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from reports.accuracy import number
 from reports.grid import Entry, Grid, Notes, Section
-from reports.language import Entrant, Group, Languages, mean_over_seeds, tokens_per_step
+from reports.language import Entrant, Group, Languages, mean_over_seeds
 from reports.language_notes import common_notes, row_label, spaced, text_note, usual_seeds
 from reports.language_tables import NOTHING, title_of
+from reports.tokens import tokens_per_step
 from results.statistics import Interval
 
 MOST_COLUMNS = 8

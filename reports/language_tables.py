@@ -19,7 +19,6 @@ from reports.language import (
     after,
     before,
     rate_of,
-    tokens_trained,
 )
 from reports.language_notes import (
     card_notes,
@@ -33,6 +32,7 @@ from reports.language_notes import (
     usual_seeds,
 )
 from reports.numbers import count
+from reports.tokens import tokens_trained
 from results.statistics import Interval, over_seeds
 
 NOTHING = Entry(text="-", emphasis="faint")
@@ -214,10 +214,8 @@ def _explain(table: _Table) -> None:
     group, notes = table.group, table.notes
     common_notes(group, notes)
     cells = [entrant.cell for entrant in group.entrants]
-    several = len(table.usual) > 1
-    spread = "blocks and seeds" if several else "blocks (one seed)"
     notes.general.append(
-        f"±: the longer side of the 95 % interval, Student's t over test {spread}."
+        f"±: the longer side of the 95 % interval, Student's t over test {_spread(group)}."
         " Perplexity is the exponential of the loss."
     )
     if any(cell.best for cell in cells):
@@ -236,6 +234,14 @@ def _explain(table: _Table) -> None:
         "Own parameters: those that the method brought along."
         + " Spikes are those of all seeds together." * several
     )
+
+
+def _spread(group: Group) -> str:
+    """What an interval is taken over: seeds too, in rows that have several."""
+    several = {len(entrant.completed) > 1 for entrant in group.entrants if entrant.completed}
+    if several == {True, False}:
+        return "blocks, and over seeds in rows of several"
+    return "blocks and seeds" if True in several else "blocks (one seed)"
 
 
 def _gap_note(group: Group) -> str:

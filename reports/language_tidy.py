@@ -14,12 +14,12 @@ from reports.language import (
     after,
     before,
     rate_of,
-    tokens_trained,
 )
 from reports.language_recovery import points_of
 from reports.language_stability import stability_of
 from reports.language_tables import mean_loss
 from reports.tidy import Tidy, majority_value, of_column, price_values, score_value
+from reports.tokens import tokens_trained
 from results.record import Record
 from results.statistics import Interval, over_seeds
 

@@ -56,14 +56,6 @@ def _steps(row: Row) -> float | None:
     return _number(_protocol(row).get("steps"))
 
 
-def _tokens(row: Row) -> float | None:
-    """Steps times tokens a step, which is the throughput times the step's median time."""
-    steps = _steps(row)
-    if steps is None or row.tokens_per_second is None or row.step_seconds is None:
-        return None
-    return steps * round(row.tokens_per_second * row.step_seconds)
-
-
 def _features(row: Row) -> float | None:
     return _number(json.loads(row.options).get("num_features"))
 
@@ -106,7 +98,12 @@ ITEMS: Final = (
         of=lambda row: row.flops_per_step,
     ),
     Item(head=("steps",), quantity="steps", unit="1", of=_steps),
-    Item(head=("tokens", "trained"), quantity="tokens_trained", unit="tokens", of=_tokens),
+    Item(
+        head=("tokens", "trained"),
+        quantity="tokens_trained",
+        unit="tokens",
+        of=lambda row: row.tokens_trained,
+    ),
     Item(head=("rates", "tried"), quantity="rates_tried", unit="1", of=_rates),
     Item(head=("steps of", "search"), quantity="search_steps", unit="1", of=_search_steps),
 )

@@ -103,6 +103,20 @@ def test_a_method_that_could_not_run_has_a_row_with_its_reason():
     assert "it cannot be causal." in text
 
 
+@pytest.mark.parametrize(
+    ("seeds", "more", "over"),
+    [
+        ((0,), (), "blocks (one seed)."),
+        ((0, 1), (), "blocks and seeds."),
+        ((0,), (0, 1), "blocks, and over seeds in rows of several."),
+        ((0, 1), (0,), "blocks, and over seeds in rows of several."),
+    ],
+)
+def test_the_note_on_intervals_says_over_what_they_are_taken_in_every_row(seeds, more, over):
+    others = [fake_language_record("other", seed=seed) for seed in more]
+    assert f"Student's t over test {over}" in shown([*finetuned(seeds), *others])
+
+
 def test_the_protocol_stands_with_the_result():
     text = shown(finetuned())
     for piece in (

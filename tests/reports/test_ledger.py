@@ -2,9 +2,10 @@
 
 from reports.cells import compare
 from reports.frame import rows
-from reports.ledger import ledger_grids, ledger_values
+from reports.ledger import ITEMS, ledger_grids, ledger_values
 from reports.table import render
 from results.record import Record
+from tests.results.language import EACH, fake_stability_record
 from tests.results.records import fake_identity, fake_record
 
 
@@ -43,6 +44,23 @@ def test_tokens_are_steps_times_tokens_a_step_and_without_a_search_no_rates_were
     assert found["steps"][0] == "300"
     assert found["tokens trained"][0] == "1.92 M"
     assert (found["rates tried"][0], found["steps of search"][0]) == ("0", "0")
+
+
+def test_tokens_are_told_without_a_time_and_of_stability_too():
+    timed = contender("a")
+    untimed = contender("a", step_seconds=[])
+    stable = fake_stability_record("a", {1e-3: 3.0, 1e-2: 3.2}).model_copy(update={"cost": None})
+    assert [row.tokens_trained for row in rows([timed, untimed])] == [1_920_000] * 2
+    (row,) = rows([stable])
+    assert row.step_seconds is None
+    longest = max(len(run.losses) for run in stable.language.runs)
+    (found,) = (i.of(row) for i in ITEMS if i.quantity == "tokens_trained")
+    assert found == longest * stable.settings_resolved["batch_size"] * (EACH + 1)
+
+
+def test_a_trial_that_did_not_complete_is_said_to_be_trained_on_no_number_of_tokens():
+    ended = contender("a").model_copy(update={"status": "diverged", "reason": "It did."})
+    assert rows([ended])[0].tokens_trained is None
 
 
 def test_a_search_for_a_learning_rate_is_a_budget():
