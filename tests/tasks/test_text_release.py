@@ -99,7 +99,7 @@ def test_a_changed_folder_is_read_again_though_its_blocks_are_kept(tmp_path):
         ("a.jsonl.gz", b"no gzip", r"a\.jsonl\.gz is no whole file of gzip"),
         ("a.jsonl.gz", gzip.compress(b'{"text": "cut"}' * 99, mtime=0)[:-9], r"is no whole file"),
         ("a.parquet", b"no table", r"a\.parquet is no table of parquet"),
-        ("a.txt", b"short", r"has 6 tokens for train, fewer than the 80 of 5 blocks of 16\."),
+        ("a.txt", b"short", r"has 6 tokens for train, fewer .* No number of blocks fits\."),
         (
             "a.jsonl",
             json.dumps({"text": words(400)}).encode(),

@@ -8,7 +8,7 @@ import torch
 
 from tasks.api import SourceUnavailableError
 from tasks.data.models import load_model
-from tasks.data.tokenizers import as_tokenizer, load_tokenizer, why_model_is_missing
+from tasks.data.tokenizers import BESIDE, as_tokenizer, load_tokenizer, why_model_is_missing
 
 transformers = pytest.importorskip("transformers")
 WORDS = ["<bos>", "<eos>", "the", "cat", "sat", "on", "a", "mat"]
@@ -148,6 +148,23 @@ def test_a_folder_without_a_tokenizer_is_one_sentence(tmp_path):
     with pytest.raises(SourceUnavailableError, match="is no tokenizer that transformers") as caught:
         load_tokenizer(str(tmp_path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("load", LOADERS)
+def test_a_model_without_its_tokenizer_is_refused_for_the_tokenizer_in_whole_sentences(
+    tmp_path, load
+):
+    save_model(tmp_path, word_tokenizer())
+    for file in tmp_path.glob("*token*"):
+        file.unlink()
+    with pytest.raises(SourceUnavailableError) as caught:
+        load(str(tmp_path))
+    said = str(caught.value)
+    assert f"{str(tmp_path)!r} is no tokenizer that transformers can load here: " in said
+    assert said.endswith(BESIDE)
+    assert ": ." not in said
+    assert "one of: (1)" in said
+    assert "\n" not in said
 
 
 def test_a_folder_of_a_model_alone_has_no_tokenizer_that_reads(tmp_path):
