@@ -220,11 +220,11 @@ def _window(module: torch.nn.Module, given: dict[str, Any]) -> int | None:
 
 def _none_found(model: torch.nn.Module) -> str:
     modules = ((n, type(m).__name__) for n, m in model.named_modules())
-    name, kind = next((x for x in modules if "Attention" in x[1]), ("none of its layers", ""))
-    which = f"{name} ({kind})" if kind else name
+    found = next((f"{name} ({kind})" for name, kind in modules if "Attention" in kind), "")
+    who = f"{found} does not call" if found else "none of its layers calls"
     return (
-        f"The attention of {type(model).__name__} cannot be swapped: {which} does not call"
-        " transformers' attention interface."
+        f"The attention of {type(model).__name__} cannot be swapped: {who} transformers' attention"
+        " interface."
     )
 
 

@@ -95,6 +95,18 @@ def test_models_whose_attention_cannot_be_reached_are_refused_by_name():
         swap_attention(torch.nn.Linear(1, 1), PERFORMER)
 
 
+def test_a_model_without_attention_is_refused_in_a_sentence_that_says_so():
+    import transformers
+
+    config = transformers.MambaConfig(vocab_size=97, hidden_size=16, num_hidden_layers=1)
+    with pytest.raises(UnsupportedError) as caught:
+        swap_attention(transformers.MambaForCausalLM(config), PERFORMER, max_time=LENGTH)
+    assert str(caught.value) == (
+        "The attention of MambaForCausalLM cannot be swapped: none of its layers calls"
+        " transformers' attention interface."
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
