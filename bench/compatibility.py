@@ -91,12 +91,17 @@ def task_problem(method: "Method", task: "TrainedTask") -> Problem | None:
 
 
 def language_problem(
-    method: "Method", task: "LanguageTask", preset: LanguagePreset, *, compiled: bool
+    method: "Method", task: "LanguageTask", preset: LanguagePreset, dtype: str, *, compiled: bool
 ) -> Problem | None:
     """Why the method cannot predict the next token under this protocol."""
     reason = None
     if compiled:
         reason = f"{task.name} trains without torch.compile. Leave --compile out."
+    elif dtype == "float16":
+        reason = (
+            f"{task.name} does not scale its gradients, of which float16 loses the smallest. Choose"
+            " --dtype bfloat16."
+        )
     elif not method.can.causal:
         reason = f"{task.name} predicts the next token and {method.name} is not causal."
     elif method.mixer is not None and preset.decoder is None:

@@ -164,9 +164,12 @@ class Pretrained(NextTokenModel):
 
     def _require_plain_scores(self) -> None:
         """Some models divide or shift their scores on the way out, each in its own words."""
+        from methods.core.pretrained_layers import undisturbed
+
         device = self.model.get_input_embeddings().weight.device
         tokens = torch.arange(CHECKED_TOKENS, device=device)[None]
-        with torch.no_grad():
+        # Dropout would make two readings of one model differ.
+        with undisturbed(self.model):
             hidden, head = self(tokens), self.head
             scores = nn.functional.linear(hidden, head.weight, head.bias)
             if head.softcap is not None:

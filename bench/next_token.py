@@ -96,8 +96,11 @@ class _NextToken(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:
+        if ctx.gradients is None:
+            raise RuntimeError("The gradients of next_token_loss are there once: add losses first.")
         # Scaled in place: they are used once.
-        scaled = (None if g is None else g.mul_(grad) for g in ctx.gradients)
+        scaled = [None if g is None else g.mul_(grad) for g in ctx.gradients]
+        ctx.gradients = None
         return *scaled, None, None, None
 
 

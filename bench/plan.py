@@ -254,7 +254,7 @@ def _problem(
         return probe_problem(method, task, compiled=request.compile)
     if isinstance(task, LanguageTask):
         assert isinstance(preset, LanguagePreset), "a task's presets are of its kind"
-        return language_problem(method, task, preset, compiled=request.compile)
+        return language_problem(method, task, preset, dtype, compiled=request.compile)
     return task_problem(method, task)
 
 

@@ -76,6 +76,11 @@ def task_digest(file: Path | None) -> str:
     return source_digest(file, "tasks", shared="tasks/api.py")
 
 
+def training_digest() -> str:
+    """The digest of how language models are trained, and of all that this imports."""
+    return source_digest(None, "bench", shared="bench/runners/text_*.py")
+
+
 def source_digest(file: Path | None, package: str, *, shared: str, root: Path = _ROOT) -> str:
     """SHA-256 of a source file, of what it shares with others and of all that these import.
 

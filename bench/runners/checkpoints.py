@@ -79,13 +79,14 @@ class Checkpoint:
             # there, and must not be able to run code.
             found = torch.load(self._file, map_location=device, weights_only=True)
             about, state = found["about"], found["state"]
-        except (OSError, RuntimeError, KeyError, TypeError, EOFError) as error:
+        except (OSError, RuntimeError, LookupError, TypeError, EOFError) as error:
             raise self._refusal("is damaged") from error
         except (pickle.UnpicklingError, zipfile.BadZipFile) as error:
             raise self._refusal("is damaged, or holds more than tensors") from error
         if about != self._about:
             raise self._refusal("is of another configuration or of older code")
-        assert isinstance(state, dict)
+        if not isinstance(state, dict):
+            raise self._refusal("is damaged")
         return state
 
     def forget(self) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from methods.api import Redraws
+from methods.api import Redraws, UnsupportedError
 from methods.core.attention import BuiltAttention
 from methods.core.multihead import state_bytes
 
@@ -32,14 +32,22 @@ def received(model: nn.Module, forward: Callable[[], object]) -> list[Received]:
 def calibrate(model: nn.Module, forward: Callable[[], object]) -> None:
     """Let every part that asks for it set itself from what it receives while `forward` runs.
 
-    That may be any number of passes over training data: nothing of them is kept but sums.
+    That may be any number of passes over training data: nothing of them is kept but sums. Raises
+    UnsupportedError where something asks and there was no pass.
     """
     asking = [m for m in model.modules() if isinstance(m, BuiltAttention) and m.wants_calibration]
     if not asking:
         return
-    _watch(
-        model, forward, lambda one: one.module.observe(one.q, one.k, key_padding=one.key_padding)
-    )
+    heard = False
+
+    def observe(one: Received) -> None:
+        nonlocal heard
+        heard = True
+        one.module.observe(one.q, one.k, key_padding=one.key_padding)
+
+    _watch(model, forward, observe)
+    if not heard:
+        raise UnsupportedError("There is no text to calibrate on: raise calibration_blocks.")
     for module in asking:
         module.settle()
 

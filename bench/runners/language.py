@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.decoder import NextTokenModel
 from bench.memory import PeakMemory
 from bench.plan import RELEASE, Trial
-from bench.provenance import method_digest, task_digest
+from bench.provenance import method_digest, task_digest, training_digest
 from bench.runners.checkpoints import Checkpoint
 from bench.runners.distributed import ALONE, Ranks, make_whole
 from bench.runners.found import Found
@@ -35,9 +35,6 @@ from results.language import LanguageResult
 from results.record import Measured
 from results.spikes import RULE, spikes
 from tasks.language import LanguagePreset, LanguageTask, Trains, learning_rates
-
-CHECKPOINT_FORM = 2
-"""Raised when a checkpoint of older code could not be read as one."""
 
 
 def model_language(
@@ -192,9 +189,8 @@ class _Trial:
         if run.diverged_at:
             self._checkpoint.forget()
             raise Diverged(
-                f"The training loss was beyond every bound at step {run.diverged_at} of"
-                f" {run.steps}. Try a lower learning_rate, a longer warm-up or clip_norm with"
-                " --set."
+                f"The loss was beyond every bound at step {run.diverged_at} of {run.steps}. Try a"
+                " lower learning_rate, a longer warm-up or clip_norm with --set."
             )
         self._conclude(run)
 
@@ -274,7 +270,8 @@ def _about(trial: Trial, corpus: str) -> str:
         "method": method_digest(trial.method_file),
         "task": task_digest(trial.task_file),
         "corpus": corpus,
-        "form": CHECKPOINT_FORM,
+        "training": training_digest(),
+        "torch": torch.__version__,
     }
     return json.dumps(about, sort_keys=True)
 

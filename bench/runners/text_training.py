@@ -43,7 +43,7 @@ class Run:
 
     @property
     def diverged_at(self) -> int | None:
-        """The step whose loss was beyond the bound: it was the last."""
+        """The step whose loss, or the validation loss after it, was beyond the bound: the last."""
         return len(self.losses) if self.losses and not math.isfinite(self.losses[-1]) else None
 
 
@@ -72,7 +72,8 @@ def train_run(
 ) -> None:
     """Make the steps of a run that it has not made, from the model's weights as they are.
 
-    It ends early where the loss diverges, which is then the last of its losses, as infinity.
+    It ends early where the loss diverges, in training or on validation data: the last of its losses
+    is then infinity.
     saved: of a checkpoint that this run left, put back first. notes: go into checkpoints as well.
     """
     settle(here.model)
@@ -97,6 +98,8 @@ def train_run(
             return
         if step == run.steps or (run.recovery and step % _between(here.plan, run) == 0):
             _evaluate(here, run, step)
+            if run.diverged_at:
+                return
         if step < run.steps and here.ranks.agrees(checkpoint.is_due):
             state = _kept(here, optimiser, generator, run)
             if here.ranks.rank == 0:
@@ -187,6 +190,10 @@ def outcome(here: Workplace, blocks: Blocks) -> tuple[TextOutcome, np.ndarray]:
 def _evaluate(here: Workplace, run: Run, step: int) -> None:
     here.report(Progress("validate", step, run.steps))
     found, _ = outcome(here, here.corpus.validation)
+    if step and not found.loss <= here.bound:
+        # The last update was too much, which its own loss, taken before it, does not show.
+        run.losses[-1] = math.inf
+        return
     run.evaluations.append((step, found.loss, found.accuracy))
 
 

@@ -14,6 +14,7 @@ import contextlib
 import copy
 import functools
 import inspect
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -84,8 +85,8 @@ def swap_attention(
     `Swap.exact`. A layer cannot be swapped that sees only a window shorter than the sequence or
     caps its scores. max_time: the longest sequence in tokens, by default what the model was made
     for. calibration: batches of token numbers `[batch, time]`, read one at a time through the model
-    as it was, for methods that set themselves from queries and keys. Dropout of attention weights
-    is left out, whatever the method: most have no weights.
+    as it was, for methods that set themselves from queries and keys: these warn where it is None.
+    Dropout of attention weights is left out, whatever the method: most have no weights.
 
     Raises UnsupportedError, which names layer and reason, and leaves the model as it was.
     """
@@ -105,8 +106,7 @@ def swap_attention(
         attentions = tuple(build(place) for place in chosen)
         for place, attention in zip(chosen, attentions, strict=True):
             place.module.add_module(ATTENTION, attention)
-        if calibration is not None:
-            _calibrate(model, attentions, calibration)
+        _calibrate(model, attentions, calibration)
         model.set_attn_implementation(NAME)
         failed.pop_all()
     numbers = tuple(place.number for place in chosen)
@@ -274,19 +274,27 @@ def _build(
 
 
 def _calibrate(
-    model: torch.nn.Module, attentions: Sequence[BuiltAttention], calibration: Iterable[Tensor]
+    model: torch.nn.Module,
+    attentions: Sequence[BuiltAttention],
+    calibration: Iterable[Tensor] | None,
 ) -> None:
     """Every layer hears what the model gives it that computes exactly in all layers."""
     wanting = [attention for attention in attentions if attention.wants_calibration]
     if not wanting:
         return
+    if calibration is None:
+        warnings.warn(
+            f"{wanting[0].method.name} sets itself from text with these options and was given none:"
+            " pass calibration=, or load the state of a model that was calibrated.",
+            stacklevel=3,
+        )
+        return
     model.set_attn_implementation(CALIBRATION)
-    device, heard = next(model.parameters()).device, False
+    device, ids = next(model.parameters()).device, None
     with undisturbed(model):
         for ids in calibration:
             model.base_model(input_ids=ids.to(device), use_cache=False)
-            heard = True
-    if not heard:
-        raise ValueError("There is no text to calibrate on: calibration is empty.")
+    if ids is None:
+        raise UnsupportedError("There is no text to calibrate on: calibration is empty.")
     for attention in wanting:
         attention.settle()

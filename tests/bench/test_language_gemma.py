@@ -6,13 +6,17 @@ import pytest
 import torch
 
 from bench.cli.selection import find_method
+from bench.decoder import Pretrained
 from bench.plan import RELEASE
 from bench.registry import load_registry
 from bench.runners.found import Found
 from bench.runners.language import model_language
+from methods.api import UnsupportedError
 from tasks.c4.finetune import TASK as FINETUNE
+from tasks.c4.pretrain import TASK as PRETRAIN
 from tests.bench.test_language_plan import planned
 from tests.fakes.documents import DOCUMENTS
+from tests.fakes.pretrained import tiny
 from tests.tasks.test_tokenizers import word_tokenizer
 
 transformers = pytest.importorskip("transformers")
@@ -49,6 +53,25 @@ def gemma(tmp_path):
     transformers.GemmaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def test_a_model_with_dropout_is_read_without_it_and_goes_on_with_it():
+    model = tiny("gpt2", embd_pdrop=0.5, resid_pdrop=0.5).train()
+    assert Pretrained(model).model.training
+
+
+@pytest.mark.parametrize("task", [FINETUNE, PRETRAIN])
+def test_a_method_that_needs_text_to_begin_is_not_begun_without(task, gemma, tmp_path):
+    (tmp_path / "text.txt").write_text(" ".join(DOCUMENTS * 8))
+    sizes = SIZES | {"calibration_blocks": "0"}
+    sizes |= {"model": str(gemma)} if task is FINETUNE else {"tokenizer": str(gemma)}
+    method = find_method("darkformer:num_features=16,initial=whitening", load_registry(("METHOD",)))
+    source = f"{RELEASE}{tmp_path / 'text.txt'}"
+    (trial,) = planned(task, method, source=source, seeds=(0,), settings=sizes)
+    with pytest.raises(UnsupportedError, match="no text to calibrate on"):
+        model_language(
+            trial, method.entry.value, task, cache=None, report=lambda step: None, found=Found()
+        )
 
 
 def test_darkformer_replaces_gemma_s_attention_and_learns(gemma, tmp_path):

@@ -101,6 +101,7 @@ def test_a_whole_mixer_is_for_decoders_from_scratch_only():
     [
         (Capabilities(bidirectional=True), {}, "m is not causal"),
         (Capabilities(causal=True), {"compile": True}, "Leave --compile out"),
+        (Capabilities(causal=True, dtypes=("float16",)), {"dtype": "float16"}, "--dtype bfloat16"),
     ],
 )
 def test_what_cannot_predict_the_next_token_is_unsupported(task, can, changes, word):

@@ -68,6 +68,14 @@ def test_bfloat16_is_close_and_reading_stays_in_float32():
         assert (ours - theirs).norm() < 0.02 * theirs.norm()
 
 
+def test_gradients_that_were_used_are_not_used_again():
+    hidden, head, targets = drawn()
+    loss = next_token_loss(hidden, head, targets)
+    (loss / 3).backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="there once"):
+        (loss / 3).backward()
+
+
 def test_frozen_parts_get_no_gradient():
     hidden, head, targets = drawn()
     frozen = head._replace(weight=head.weight.detach())
