@@ -18,13 +18,14 @@ TO_DEVIATION = 1.4826
 RULE = (
     f"a step whose loss exceeds the median of the {WINDOW} before it (at least {LEAST}) by more"
     f" than {DEVIATIONS:g} robust deviations (1.4826 x their median absolute deviation, at least"
-    f" {SMALLEST} nat); neighbouring steps are one spike"
+    f" {SMALLEST} nat); neighbouring steps are one spike, and a loss that is not finite is a"
+    " divergence and none"
 )
 """Our own, as the paper gives none."""
 
 
 def spikes(losses: Sequence[float]) -> list[int]:
-    """The first step, from 1, of every spike. A loss that is no number is above every bound."""
+    """The first step, from 1, of every spike."""
     found = np.asarray(losses, dtype=float)
     beyond = [step + 1 for step in range(LEAST, len(found)) if _is_beyond(found, step)]
     return beyond[:1] + [step for before, step in pairwise(beyond) if step > before + 1]
@@ -33,8 +34,8 @@ def spikes(losses: Sequence[float]) -> list[int]:
 def _is_beyond(losses: np.ndarray, step: int) -> bool:
     window = losses[max(0, step - WINDOW) : step]
     window = window[np.isfinite(window)]
-    if len(window) < LEAST:
-        return not np.isfinite(losses[step])
+    if len(window) < LEAST or not np.isfinite(losses[step]):
+        return False
     middle = np.median(window)
     deviation = max(SMALLEST, TO_DEVIATION * float(np.median(np.abs(window - middle))))
-    return not losses[step] <= middle + DEVIATIONS * deviation
+    return bool(losses[step] > middle + DEVIATIONS * deviation)

@@ -8,6 +8,7 @@ from scipy import stats
 from reports.claims.darkformer import DARKFORMER, PERFORMER
 from reports.claims.spikes import Count, fewer_spikes, num_events, rate_ratio
 from results.record import Record
+from results.spikes import RULE, spikes
 from tests.results.language import RATES, fake_run, fake_stability_record
 
 judge = fewer_spikes(DARKFORMER, PERFORMER)
@@ -60,6 +61,18 @@ def test_a_divergence_is_an_event_unless_a_spike_announced_it():
     assert num_events(fake_run(1e-3, None, steps=60)) == 1
     assert num_events(fake_run(1e-3, None, spikes=[28], steps=60)) == 1
     assert num_events(fake_run(1e-3, None, spikes=[5], steps=60)) == 2
+
+
+def test_a_divergence_alone_is_an_event_and_no_spike():
+    losses = [*[1.0] * 20, math.inf]
+    assert spikes(losses) == []
+    assert "not finite is a divergence" in RULE
+    assert num_events(fake_run(1e-3, None, spikes=spikes(losses), steps=21)) == 1
+
+
+def test_a_record_that_counts_a_divergence_as_a_spike_too_has_one_event():
+    at = fake_run(1e-3, None, steps=21).diverged_at
+    assert num_events(fake_run(1e-3, None, spikes=[at], steps=21)) == 1
 
 
 def test_the_interval_is_the_exact_binomial_one():
