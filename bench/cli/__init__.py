@@ -47,6 +47,7 @@ def build_app(asked: str = "") -> App:
         help_epilogue=EXAMPLES,
         help_format="markdown",
         version=_version,
+        suppress_keyboard_interrupt=False,
         result_action="return_value",
     )
     for name, help_text in COMMANDS.items():
@@ -57,11 +58,6 @@ def build_app(asked: str = "") -> App:
             help_epilogue="",
         )
     return app
-
-
-def main() -> None:
-    """Run this process's own command line and leave with its exit code."""
-    sys.exit(run_words(sys.argv[1:]))
 
 
 def run_words(words: Sequence[str]) -> int:

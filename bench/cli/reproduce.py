@@ -11,16 +11,15 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from bench.cli.compare import PIPE_WIDTH
+from bench.cli.execution import make_job
 from bench.cli.plan import done_in, show_plan
 from bench.cli.run import FAILED, outdated, run_all, user_cache
 from bench.cli.seeds import Seeds
 from bench.cli.selection import Selection, chosen_devices, plan_selection
 from bench.compatibility import Problem
 from bench.errors import UsageError, nearest
-from bench.executors.local import Job
 from bench.executors.pool import Pool
 from bench.plan import Plan, Trial
-from bench.provenance import command_line
 from reports.claims.claim import Claim, Judgement, Paper, Runs, judged
 from reports.claims.papers import papers
 from reports.claims.table import Format, render, renderable
@@ -108,7 +107,7 @@ def reproduce_command(
         show_plan(plan, done, heads, as_json=format == "json")
         return 0
     todo = [trial for trial in plan.trials if trial.digest not in done]
-    job = Job(command=command_line(), cache=cache, time_limit=time_limit, threads=threads)
+    job = make_job(cache, time_limit=time_limit, threads=threads)
     store.check_writable()
     with Pool(job, chosen_devices(device)) as executor:
         stopped = not run_all(todo, store, executor)

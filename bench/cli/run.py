@@ -16,13 +16,12 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from bench.cli.display import make_display
-from bench.cli.execution import Execution, make_executor
+from bench.cli.execution import Execution, make_executor, make_job, require_sensible
 from bench.cli.plan import CHEAP, done_in, show_plan, stands
 from bench.cli.selection import Selection, plan_selection
-from bench.executors.local import Job
 from bench.executors.protocol import GRACE, Executor
 from bench.plan import Plan, Trial
-from bench.provenance import command_line, method_digest, task_digest
+from bench.provenance import method_digest, task_digest
 from reports.table import render, renderable
 from results.folders import StoreError
 from results.record import Record
@@ -87,13 +86,8 @@ def run_command(
         Print the records of this run as JSON instead of a table.
     """
     cache = cache or user_cache()
-    job = Job(
-        command=command_line(),
-        cache=cache,
-        time_limit=time_limit,
-        memory_limit=None if memory_limit is None else int(memory_limit * 2**30),
-        threads=threads,
-    )
+    job = make_job(cache, time_limit=time_limit, memory_limit=memory_limit, threads=threads)
+    require_sensible("--grace", grace, zero=True)
     store = Store(results)
     with make_executor(execution or Execution(), job, selection) as executor:
         plan = plan_selection(selection, cache, executor.devices)

@@ -98,7 +98,7 @@ def train_run(
             return
         if step == run.steps or (run.recovery and step % _between(here.plan, run) == 0):
             _evaluate(here, run, step)
-            if run.diverged_at:
+            if math.isinf(run.losses[-1]):
                 return
         if step < run.steps and here.ranks.agrees(checkpoint.is_due):
             state = _kept(here, optimiser, generator, run)

@@ -103,7 +103,7 @@ def test_where_there_are_no_records_one_sentence_says_what_to_do(tmp_path, make)
 def test_bad_input_exits_with_two_and_no_traceback_and_never_imports_torch(tmp_path):
     code = (
         "import sys; sys.argv = ['bench', 'compare', '--results', sys.argv[1]]\n"
-        "from bench.cli import main\n"
+        "from bench.__main__ import main\n"
         "try:\n    main()\n"
         "finally:\n    print('torch' in sys.modules)"
     )

@@ -100,3 +100,18 @@ def test_a_stopped_run_says_how_to_go_on(driver, signum):
     assert "the same command goes on from there" in output
     assert "Traceback" not in output
     wait_for(lambda: not driver.alive())
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_what_is_stopped_before_a_trial_begins_says_so_in_a_word(tmp_path, command, signum):
+    begun = tmp_path / "begun"
+    task = tmp_path / "slow_task.py"
+    task.write_text(f"import time\nopen({str(begun)!r}, 'w').close()\ntime.sleep(600)\n")
+    words = [sys.executable, "-m", "bench", command, "--methods", "softmax", "--task", str(task)]
+    with subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(begun.exists)
+        process.send_signal(signum)
+        _, said = process.communicate()
+    assert process.returncode == 130
+    assert said == "Stopped.\n"

@@ -123,6 +123,13 @@ def test_a_record_without_times_is_done_only_where_none_are_asked_for(untimed, t
         (["--cpus", "2"], "are for --executor ray"),
         (["--executor", "ray", "--device", "cuda:1"], "Ray chooses the GPU"),
         (["--executor", "slurm"], "slurm"),
+        (
+            ["--memory-limit", "nan"],
+            "--memory-limit takes a number above 0, at most 1e+06",
+        ),
+        (["--memory-limit", "inf"], "not inf"),
+        (["--time-limit", "0"], "--time-limit takes a number above 0"),
+        (["--grace", "-1"], "--grace takes a number from 0"),
     ],
 )
 def test_a_wish_that_cannot_be_met_is_answered_in_one_sentence(tmp_path, words, sentence):
