@@ -1,25 +1,32 @@
-"""What a trial stands on, as it was before any method's file was read: torch, the clock, and the
-code that judges. A method that replaces a part of it could make anything true."""
+"""What a trial stands on, as it was before a method's file was read: torch and its settings, the
+clock, the code that judges, and the methods and tasks that a foreign one is held against. A method
+that replaces a part of it could make anything true."""
 
 import builtins
+import dataclasses
 import functools
 import gc
-import inspect
+import operator
 import random
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from types import FunctionType, ModuleType
+from collections.abc import Iterator, Mapping
+from types import CellType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import torch
 
 # Replaces functions of torch itself when it is first imported, which anything may bring about.
 import torch._dynamo
+from torch._dynamo.mutation_guard import install_generation_tagging_init
+
+from bench.registry import our_modules
+from bench.switches import switches
 
 LAW = "nothing-patched"
 JUDGES = ("bench.", "methods.core.", "results.")
+SHIPPED = ("methods.", "tasks.")
 FOUNDATIONS: tuple[ModuleType | type, ...] = (
     builtins,
     gc,
@@ -38,77 +45,190 @@ FOUNDATIONS: tuple[ModuleType | type, ...] = (
     torch.nn.Module,
     torch.utils._python_dispatch.TorchDispatchMode,
 )
+_ANYWHERE = (property, classmethod, staticmethod, functools.cached_property, float, torch.dtype)
+_PLAIN = (int, float, str, tuple, frozenset)
+_NOTHING = object()
 
 
-class Part(NamedTuple):
-    """A name, what it stood for, and the code in it, which can be exchanged inside it."""
+class Place(NamedTuple):
+    """A module or class, what its names stood for, and names from without that it could hide."""
 
     place: ModuleType | type
+    held: Mapping[str, object]
+    outer: frozenset[str]
+
+    def replaced(self) -> Iterator[str]:
+        """The names that stand for something else now, or hide what they did not."""
+        now = vars(self.place)
+        for name, value in self.held.items():
+            if now.get(name) is not value:
+                yield name
+        for name in self.outer.intersection(now):
+            if name not in self.held and _is_held(self.place, name, now[name]):
+                yield name
+
+
+class Inside(NamedTuple):
+    """A thing whose parts can be exchanged while its name stays, and what they were."""
+
     name: str
     value: object
-    code: object
+    parts: Mapping[Any, object]
+
+    def replaced(self) -> Iterator[str]:
+        """The names of the parts that are others now."""
+        then, now = self.parts, _parts(self.value)
+        if then.keys() == now.keys() and all(map(operator.is_, then.values(), now.values())):
+            return
+        for part in {**then, **now}:
+            if now.get(part, _NOTHING) is not then.get(part, _NOTHING):
+                yield _name_within(self.name, self.value, part)
 
 
 class Originals:
     """Taken when it is built."""
 
     def __init__(self) -> None:
-        self._parts = [part for place in _places() for part in _parts(place)]
+        self._places: dict[int, Place] = {}
+        self._insides: dict[int, Inside] = {}
+        self._switches: dict[str, object] = {}
+        # The first `torch.compile` would replace two functions of torch.nn.Module by this.
+        install_generation_tagging_init()
+        for place in FOUNDATIONS:
+            # What a class inherits is replaced where it was defined.
+            for each in place.__mro__[:-1] if isinstance(place, type) else (place,):
+                self._hold(each)
+        self._hold_modules(JUDGES)
+        # What is ours is read only now, so that these too are compared with what was before.
+        for _ in our_modules(("METHOD", "TASK")):
+            pass
+        self._hold_modules(SHIPPED)
+
+    def begin_trial(self) -> None:
+        """Note torch's settings, when the harness has made its own and no method was read."""
+        self._switches = switches()
 
     def replaced(self) -> list[str]:
         """The full names of what is another now."""
-        changed = [
-            f"{_name(part.place)}.{part.name}"
-            for part in self._parts
-            if (now := _now(part.place, part.name)) is not part.value or _code(now) is not part.code
-        ]
+        named = [(_name(one.place), one) for one in self._places.values()]
+        changed = [f"{place}.{name}" for place, one in named for name in one.replaced()]
+        for inside in self._insides.values():
+            changed += inside.replaced()
         if torch._C._len_torch_function_stack() or torch._C._len_torch_dispatch_stack():
             changed.append("the meaning of torch's functions, by a mode that was left on")
         return changed
 
+    def switched(self) -> list[str]:
+        """Which of torch's settings are others than when the trial began, and how."""
+        now = switches()
+        return [
+            f"{name} from {before} to {now[name]}"
+            for name, before in self._switches.items()
+            if now[name] != before
+        ]
+
     def verdict(self) -> str | None:
         """None, or the broken law with what was seen."""
-        replaced = self.replaced()
-        if not replaced:
+        seen = {"replaced": self.replaced(), "changed": self.switched()}
+        deeds = [f"{verb} {_few(what)}" for verb, what in seen.items() if what]
+        if not deeds:
             return None
-        more = f" and {len(replaced) - 3} more" if len(replaced) > 3 else ""
-        return f"{LAW}: the method, or what it imports, replaced {', '.join(replaced[:3])}{more}."
+        return f"{LAW}: the method, or what it imports, {' and '.join(deeds)}."
+
+    def _hold_modules(self, prefixes: tuple[str, ...]) -> None:
+        for name, module in list(sys.modules.items()):
+            if name.startswith(prefixes):
+                self._hold(module)
+                for value in list(vars(module).values()):
+                    if isinstance(value, type) and value.__module__ == name:
+                        self._hold(value)
+
+    def _hold(self, place: ModuleType | type) -> None:
+        if id(place) in self._places:
+            return
+        held = {name: value for name, value in vars(place).items() if _is_held(place, name, value)}
+        self._places[id(place)] = Place(place, held, _outer(place))
+        for name, value in held.items():
+            self._look_inside(f"{_name(place)}.{name}", value)
+
+    def _look_inside(self, name: str, value: object) -> None:
+        parts = _parts(value)
+        if not parts or id(value) in self._insides:
+            return
+        if is_function := isinstance(value, FunctionType):
+            name = f"{value.__module__}.{value.__qualname__}"
+        self._insides[id(value)] = Inside(name, value, parts)
+        for part, inner in parts.items():
+            # Other values that a function holds may be its memory of earlier calls.
+            if callable(inner) or not is_function:
+                self._look_inside(_name_within(name, value, part), inner)
 
 
 @functools.cache
 def originals() -> Originals:
-    """Those of this process: to be called before a method's file is imported."""
+    """Those of this process: to be called before a foreign method's file is imported."""
     return Originals()
 
 
-def _places() -> Iterator[ModuleType | type]:
-    yield from FOUNDATIONS
-    for name, module in list(sys.modules.items()):
-        if name.startswith(JUDGES):
-            yield module
-            for value in list(vars(module).values()):
-                if isinstance(value, type) and value.__module__ == name:
-                    yield value
+def _is_held(place: ModuleType | type, name: str, value: object) -> bool:
+    """Functions, classes, and in what is ours constants: all that is never bound anew there."""
+    if callable(value) or isinstance(value, _ANYWHERE):
+        return True
+    if place in FOUNDATIONS:
+        return False
+    return name.isupper() or (not name.startswith("_") and isinstance(value, (*_PLAIN, ModuleType)))
 
 
-def _parts(place: ModuleType | type) -> Iterator[Part]:
-    # What a class inherits can be hidden by a name of its own.
-    names = dir(place) if place in FOUNDATIONS[-5:] else list(vars(place))
-    for name in names:
-        value = _now(place, name)
-        if callable(value) or isinstance(value, property | classmethod | staticmethod):
-            yield Part(place, name, value, _code(value))
+def _outer(place: ModuleType | type) -> frozenset[str]:
+    """The names that mean something there without being the place's own."""
+    others = place.__mro__[1:] if isinstance(place, type) else (builtins,)
+    return frozenset().union(*map(vars, others))
 
 
-def _now(place: ModuleType | type, name: str) -> object:
-    if isinstance(place, type):
-        return inspect.getattr_static(place, name, None)
-    return vars(place).get(name)
+def _parts(value: object) -> dict[Any, object]:
+    """What can be exchanged inside a function, or inside a constant."""
+    match value:
+        case FunctionType():
+            cells = map(_kept, value.__closure__ or ())
+            return {
+                "__code__": value.__code__,
+                "__defaults__": value.__defaults__,
+                **(value.__kwdefaults__ or {}),
+                **dict(zip(value.__code__.co_freevars, cells, strict=True)),
+            }
+        case staticmethod() | classmethod() | functools._lru_cache_wrapper():
+            return {"__wrapped__": value.__wrapped__}
+        case property():
+            return {"fget": value.fget, "fset": value.fset}
+        case functools.cached_property() | functools.partial():
+            return {"func": value.func}
+        case dict():
+            return dict(value)
+        case list() | tuple():
+            return dict(enumerate(value))
+        case set() | frozenset():
+            return {one: one for one in value}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {each.name: getattr(value, each.name, _NOTHING) for each in fields}
+    return {}
 
 
-def _code(value: object) -> object:
-    function: Any = getattr(value, "__func__", value)
-    return function.__code__ if isinstance(function, FunctionType) else None
+def _kept(cell: CellType) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        # It was emptied.
+        return _NOTHING
+
+
+def _name_within(name: str, value: object, part: object) -> str:
+    return f"{name}[{part!r}]" if isinstance(value, dict | list | tuple) else f"{name}.{part}"
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def _name(place: ModuleType | type) -> str:

@@ -42,6 +42,9 @@ def run_trial(
     """
     started, clock = datetime.datetime.now(datetime.UTC), perf_counter()
     found, untouched = Found(), originals()
+    if trial.identity.dtype == "float64":
+        torch.set_default_dtype(torch.float64)
+    untouched.begin_trial()
     try:
         with _outcome(found):
             method: Method = load_locator(trial.method_locator, "METHOD").value
@@ -122,8 +125,6 @@ def _measure(
     ranks: Ranks,
 ) -> None:
     torch.manual_seed(trial.identity.seed)
-    if trial.identity.dtype == "float64":
-        torch.set_default_dtype(torch.float64)
     report(Progress("gate"))
     if isinstance(task, ProbeTask):
         verdict = _verdict(trial, method)

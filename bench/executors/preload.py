@@ -16,9 +16,9 @@ import bench.trial
 from bench.originals import originals
 from bench.registry import load_registry
 
-# Before any method, or what it imports, could replace them.
+# Before a foreign method, or what it imports, could replace them. Reads our own modules.
 originals()
-# Registered modules too: a trial then finds its method and task ready.
+# What other packages announce, too: a trial then finds its method and task ready.
 load_registry()
 # What is held here is not searched by the collector of any trial.
 gc.collect()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from reports.readme import rewrite
 from tests.adversaries import offenders, shirkers
-from tests.adversaries.patchers import PATCHES
+from tests.adversaries.patchers import PATCHES, SWITCHED
 
 PAGE = "docs/how-to/trust-a-result.md"
 _TABLE = re.compile(r"(<!-- table of adversaries -->\n).*?(<!-- end of table -->)", flags=re.DOTALL)
@@ -29,6 +29,8 @@ def _rows() -> Iterator[tuple[str, str, str, str]]:
             yield one.does, where, one.law, f"… {one.reads} …"
     for name in PATCHES:
         yield f"Replaces `{name}`", "trial", "nothing-patched", f"… replaced {name} …"
+    for name in SWITCHED:
+        yield f"Changes `{name}`", "trial", "nothing-patched", f"… changed {name} from …"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import sys
 
 import pytest
 import torch
@@ -9,9 +10,10 @@ import torch
 from bench.originals import Originals
 from bench.runners.audit import Auditor
 from methods.core.testing import GATE_LAWS, LAWS
+from tasks.data import pathfinder_drawing
 from tests.adversaries import offenders, shirkers
 from tests.adversaries.page import PAGE, with_table
-from tests.adversaries.patchers import PATCHES, source
+from tests.adversaries.patchers import PATCHES, SWITCHED, Deed, source
 from tests.adversaries.trials import timed, trained
 from tests.processes import ROOT
 
@@ -64,41 +66,77 @@ def test_an_adversary_passes_the_gate_and_fails_by_what_was_timed(put, monkeypat
 def test_without_the_audit_it_would_pass(put, monkeypatch, name):
     shirkers.rest()
     monkeypatch.setattr(Auditor, "judge", lambda *_: None)
+    monkeypatch.setattr(Auditor, "judge_claim", lambda *_: None)
     monkeypatch.setattr(Originals, "verdict", lambda _: None)
     record = timed(put(TIMED[name]), **TIMED[name].settings)
     assert record.status == "completed", record.reason
 
 
 @pytest.fixture
-def repair(monkeypatch):
-    """Undoes a patch when the test ends."""
+def patched(tmp_path):
+    """A trial of a method that patches, as from a file; what it did is undone at the end."""
+    file = tmp_path / "patcher.py"
 
-    def repair(name: str) -> None:
-        where, _, attribute = name.rpartition(".")
-        place = torch.Tensor if where == "torch.Tensor" else importlib.import_module(where)
-        value = getattr(place, attribute)
-        monkeypatch.setattr(place, attribute, value)
-        if hasattr(value, "__code__"):
-            monkeypatch.setattr(value, "__code__", value.__code__)
+    def patched(deed, *, at_import):
+        file.write_text(source(deed, at_import=at_import))
+        return trained(str(file))
 
-    return repair
+    yield patched
+    for module in list(sys.modules.values()):
+        if getattr(module, "__file__", None) == str(file):
+            module.undo()
 
 
-CALLED = ("time.perf_counter", "torch.allclose")
+CALLED = (
+    "time.perf_counter",
+    "torch.allclose",
+    "bench.gate.GATE_LAWS",
+    "bench.runners.audit.TOLERANCE",
+    "methods.core.laws.require_close.__defaults__",
+    "methods.softmax.softmax_attention.__code__",
+)
 
 
 @pytest.mark.parametrize(
     ("name", "at_import"),
     [*((name, True) for name in PATCHES), *((name, False) for name in CALLED)],
 )
-def test_what_a_method_replaces_is_named(repair, tmp_path, name, at_import):
-    repair(name)
-    file = tmp_path / "patcher.py"
-    file.write_text(source(PATCHES[name], at_import=at_import))
-    record = trained(str(file))
+def test_what_a_method_replaces_is_named(patched, name, at_import):
+    record = patched(PATCHES[name], at_import=at_import)
     assert record.status == "failed-gate", record.reason
     assert record.reason.startswith("nothing-patched: ")
-    assert name in record.reason
+    assert f"replaced {name}" in record.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "at_import"),
+    [*((name, True) for name in SWITCHED), ("torch.set_num_threads", False)],
+)
+def test_a_setting_of_torch_that_a_method_changes_is_named(patched, name, at_import):
+    record = patched(SWITCHED[name], at_import=at_import)
+    assert record.status == "failed-gate", record.reason
+    assert record.reason.startswith("nothing-patched: ")
+    assert f"changed {name} from " in record.reason
+
+
+def test_what_a_method_changes_in_its_own_file_is_its_own_affair(patched):
+    deed = Deed("globals()['CAN'] = None", "pass")
+    record = patched(deed, at_import=False)
+    assert record.status == "completed", record.reason
+
+
+def test_each_trial_has_its_own_settings(patched, monkeypatch):
+    """Those of the trial before, in the same process, are no measure for it."""
+    assert patched(Deed("pass", "pass"), at_import=False).status == "completed"
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", not torch.backends.cudnn.benchmark)
+    record = patched(Deed("pass", "pass"), at_import=False)
+    assert record.status == "completed", record.reason
+
+
+def test_what_torch_compile_replaces_is_no_method_s_doing():
+    untouched = Originals()
+    assert torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)) == 2
+    assert untouched.verdict() is None
 
 
 NEW_LAWS = (
@@ -120,7 +158,15 @@ def test_an_adversary_is_stopped_by_this_law_alone(law):
 
 
 def test_nothing_is_replaced_where_no_method_replaced_it():
-    assert Originals().verdict() is None
+    untouched = Originals()
+    untouched.begin_trial()
+    assert untouched.verdict() is None
+
+
+def test_a_memory_of_earlier_calls_that_fills_is_no_replacement():
+    untouched = Originals()
+    pathfinder_drawing.turn_table(0.7)
+    assert untouched.verdict() is None
 
 
 def test_the_page_tells_of_every_adversary():
