@@ -6,7 +6,9 @@ import builtins
 import dataclasses
 import functools
 import gc
+import importlib
 import operator
+import pkgutil
 import random
 import sys
 import threading
@@ -21,7 +23,8 @@ import torch
 import torch._dynamo
 from torch._dynamo.mutation_guard import install_generation_tagging_init
 
-from bench.registry import our_modules
+import methods
+import tasks
 from bench.switches import switches
 
 LAW = "nothing-patched"
@@ -99,9 +102,11 @@ class Originals:
             for each in place.__mro__[:-1] if isinstance(place, type) else (place,):
                 self._hold(each)
         self._hold_modules(JUDGES)
-        # What is ours is read only now, so that these too are compared with what was before.
-        for _ in our_modules(("METHOD", "TASK")):
-            pass
+        # Ours are read only now, so that what they replace is seen too; and all of them, since one
+        # that is imported late could be met first by a method.
+        for package in (methods, tasks):
+            for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+                importlib.import_module(found.name)
         self._hold_modules(SHIPPED)
 
     def begin_trial(self) -> None:

@@ -107,7 +107,7 @@ class Registry:
 def load_registry(kinds: tuple[Kind, ...] = ("METHOD", "TASK", "SUITE")) -> Registry:
     """Everything in our own folders, then everything that installed packages announce."""
     registry = Registry()
-    for module in our_modules(kinds):
+    for module in _our_modules(kinds):
         for kind in kinds:
             if isinstance(getattr(module, kind, None), CONSTANTS[kind]):
                 registry.add(kind, _entry(module, f"{module.__name__}:{kind}", kind))
@@ -150,8 +150,7 @@ def is_locator(text: str) -> bool:
     return text.endswith(".py") or ".py:" in text or ":" in text
 
 
-def our_modules(kinds: tuple[Kind, ...]) -> Iterator[ModuleType]:
-    """The modules of our own folders, each imported when its turn comes."""
+def _our_modules(kinds: tuple[Kind, ...]) -> Iterator[ModuleType]:
     packages = ["methods"] * ("METHOD" in kinds) + ["tasks"] * ("TASK" in kinds or "SUITE" in kinds)
     for name in packages:
         package = importlib.import_module(name)
