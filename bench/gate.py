@@ -7,9 +7,8 @@ import torch
 
 from bench.originals import originals
 from methods.api import Method
-from methods.core.testing import GATE_LAWS, check_method
+from methods.core.testing import GATE_LAWS, NARROW, check_method
 
-LOW_PRECISION = ("bfloat16", "float16")
 GATE_HEAD_DIM = 16
 """Where the protocol has no one head dimension."""
 
@@ -33,7 +32,7 @@ def gate(
     laws = list(GATE_LAWS)
     if namesake is not None:
         laws.append("equals-namesake")
-    if dtype in LOW_PRECISION:
+    if dtype in NARROW:
         laws.append("low-precision-is-close")
     gpus = [] if device == "cpu" else [torch.device(device)]
     with torch.random.fork_rng(devices=gpus):
@@ -45,6 +44,7 @@ def gate(
             namesake=namesake,
             head_dim=head_dim,
             longest=longest,
+            dtype=dtype,
         )
     if verdict := originals().verdict():
         # What else was seen may have been made up.

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from bench.errors import UsageError
+from methods.core.memory_errors import is_out_of_memory as is_out_of_memory
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -21,14 +22,6 @@ _MOST_MAPPINGS = 65_536
 """What M_MMAP_MAX is by itself."""
 _LARGE_BLOCK = 65_536
 _CGROUP = Path("/sys/fs/cgroup")
-_MESSAGES = (
-    "can't allocate memory",
-    "not enough memory",
-    "CUDA out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "bad_alloc",
-)
-"""How a plain RuntimeError of torch tells of it."""
 
 Reading = Callable[[], int | None]
 
@@ -160,19 +153,6 @@ def limit_memory(num_bytes: int) -> None:
     if hard != resource.RLIM_INFINITY:
         limit = min(limit, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this error says that memory of the machine or of the GPU ran out."""
-    if isinstance(error, MemoryError):
-        return True
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    if not isinstance(error, RuntimeError):
-        return False
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError) or any(m in str(error) for m in _MESSAGES)
 
 
 def _gpu_allocator(device: str) -> tuple[str, Reading]:

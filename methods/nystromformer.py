@@ -64,10 +64,15 @@ class NystromAttention(AttentionModule):
                 values = values.masked_fill(key_padding[:, None, :, None], 0.0)
             o = self._attend(q, k, values, key_padding)
             if self.conv is not None:
-                filters = self.conv.to(dtype)
-                margin = (filters.shape[2] // 2, 0)
-                o = o + torch.nn.functional.conv2d(
-                    values, filters, padding=margin, groups=len(filters)
+                filters = self.conv.to(dtype).mT
+                margin = (0, filters.shape[3] // 2)
+                # Time last: along the other dimension torch 2.13 gets the gradient of the filters
+                # wrong on a processor in float32, by a twentieth at 256 tokens.
+                o = (
+                    o
+                    + torch.nn.functional.conv2d(
+                        values.mT, filters, padding=margin, groups=len(filters)
+                    ).mT
                 )
         return o.to(v.dtype)
 

@@ -106,6 +106,13 @@ class Auditor:
                     x[..., now:, :] = self._draw(x[..., now:, :])
             self._compare_past(timed, _finished(twin.call), now)
 
+    def judge_claim(self, namesake: Workload, name: str) -> None:
+        """Raises FailedGateError where the first output is not what the namesake computes."""
+        assert self._first is not None, "the first call was looked at"
+        o = next(tensors(_finished(namesake.call))).detach()
+        what = f"the timed output differs from {name}'s"
+        _require_same("equals-namesake", self._first.numbers[0], o[self._where[0]], what)
+
     def _compare(self, sketch: Sketch, result: object, law: str, one: str, other: str) -> None:
         due = self._sketch(result, sketch.step)
         for actual, expected in zip(sketch.numbers, due.numbers, strict=True):

@@ -4,43 +4,34 @@ Nothing is begun that would, by what shorter lengths took, outlast its time or e
 what goes wrong all the same is the cell's status with a reason.
 """
 
-import gc
-import re
+import copy
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-from bench.memory import is_out_of_memory
+from bench.errors import FailedGateError
 from bench.runners.audit import Auditor
 from bench.runners.clocks import ReadClock, clock_flags
 from bench.runners.counting import count
 from bench.runners.footprint import Scales, allocated_bytes
 from bench.runners.forecast import History, Known
+from bench.runners.refusals import Refusal, attempt, gib
 from bench.runners.samples import Stopwatch, Turn, is_noisy, take_turns, warm_up
-from bench.runners.workloads import Conditions, Contestant, Place, Workload, build_workload
-from methods.api import MissingDependencyError, UnsupportedError
-from methods.core.testing import MISTAKES
-from results.curve import CellStatus, CostCell
-
-R = TypeVar("R")
+from bench.runners.workloads import (
+    Conditions,
+    Contestant,
+    Place,
+    Workload,
+    build_workload,
+    is_exact,
+)
+from results.curve import CostCell
 
 EXTRA_CALLS = 11
 """Calls of one cell that are no samples: to build, count, weigh, warm up and audit."""
 MEMORY_SHARE = 0.8
 """Of the free memory, what a forecast may fill."""
-
-
-class Refusal(NamedTuple):
-    """Why something was not measured."""
-
-    status: CellStatus
-    reason: str
-
-    def passed_on(self) -> "Refusal":
-        """To a longer length, which is not tried for the same reason."""
-        return self._replace(reason=f"Not tried. {self.reason}")
 
 
 @dataclass(slots=True)
@@ -56,6 +47,7 @@ class Entrant:
 class Ready(NamedTuple):
     """An entrant built for one place and called once."""
 
+    contestant: Contestant
     workload: Workload
     auditor: Auditor
     known: Known
@@ -95,11 +87,11 @@ def measure_cell(
         other_ready = _prepare(place, other, tools, taken=ready.known)
     else:
         other_ready = other
-    measured = _attempt(lambda: _measure(place, method, ready, other_ready, tools, started))
+    measured = attempt(lambda: _measure(place, method, ready, other_ready, tools, started))
     if isinstance(measured, Refusal) and isinstance(other_ready, Ready):
         # Perhaps the two had no room beside each other, or it is the reference that failed.
         other_ready = measured
-        measured = _attempt(lambda: _measure(place, method, ready, other_ready, tools, started))
+        measured = attempt(lambda: _measure(place, method, ready, other_ready, tools, started))
     if isinstance(measured, Refusal):
         _stop(method, place, measured)
         return CostCell(**place._asdict(), probe=probe, **measured._asdict())
@@ -152,8 +144,8 @@ def _foreseen(known: Known | None, tools: Equipment, taken: Known | None = None)
     if known.bytes + beside.bytes > room:
         return Refusal(
             "out-of-memory",
-            f"{known.length} tokens would take about {_gib(known.bytes)} by what shorter ones took,"
-            f" and {_gib(max(0.0, room - beside.bytes))} may be filled here.",
+            f"{known.length} tokens would take about {gib(known.bytes)} by what shorter ones took,"
+            f" and {gib(max(0.0, room - beside.bytes))} may be filled here.",
         )
     calls = sweep.min_samples + EXTRA_CALLS
     seconds = sum(k.setup_seconds + calls * k.call_seconds for k in (known, beside))
@@ -168,7 +160,7 @@ def _foreseen(known: Known | None, tools: Equipment, taken: Known | None = None)
 
 
 def _called(place: Place, entrant: Entrant, tools: Equipment) -> Ready | Refusal:
-    return _attempt(lambda: _first_call(place, entrant, tools))
+    return attempt(lambda: _first_call(place, entrant, tools))
 
 
 def _first_call(place: Place, entrant: Entrant, tools: Equipment) -> Ready:
@@ -190,31 +182,13 @@ def _first_call(place: Place, entrant: Entrant, tools: Equipment) -> Ready:
         allocated = allocated_bytes(workload.call, tools.conditions.device)
     known = Known(place.length, setup, min(seconds), workload.given_bytes + allocated)
     entrant.histories[place.mode, place.causal].add(known)
-    return Ready(workload, auditor, known)
+    return Ready(entrant.contestant, workload, auditor, known)
 
 
 def _stop(entrant: Entrant, place: Place, refusal: Refusal) -> None:
     """What ran out stays so at every longer length."""
     if refusal.status in ("timed-out", "out-of-memory"):
         entrant.stopped[place.mode, place.causal] = refusal
-
-
-def _attempt(fn: Callable[[], R]) -> R | Refusal:
-    """What `fn` returns, or why it did not."""
-    try:
-        return fn()
-    except MissingDependencyError as error:
-        return Refusal("unavailable", str(error))
-    except (UnsupportedError, ValueError) as error:
-        return Refusal("unsupported", str(error))
-    except (*MISTAKES, MemoryError, OSError) as error:
-        if not is_out_of_memory(error):
-            return Refusal("crashed", f"{type(error).__name__}: {_first_line(error)}")
-        asked = re.search(r"allocate (\d+) bytes", str(error))
-        what = f"{_gib(int(asked[1]))} more were asked for." if asked else _first_line(error)
-        reason = f"The memory ran out: {what}"
-    gc.collect()
-    return Refusal("out-of-memory", reason)
 
 
 def _measure(
@@ -255,7 +229,7 @@ def _measure(
         least_bytes=counted.least_bytes,
         state_bytes=workload.state_bytes,
         kernels=list(counted.kernels),
-        flags=flags + _audited(place, method, ready, tools),
+        flags=flags + _audited(place, entrants, tools),
     )
 
 
@@ -276,20 +250,30 @@ def _timed(
     return samples, clock_flags(before, tools.clock()) + ["noisy"] * any(map(is_noisy, samples))
 
 
-def _audited(place: Place, method: Entrant, ready: Ready, tools: Equipment) -> list[str]:
-    """Compares what was timed with another instance's; a flag where there is no room for one."""
+def _audited(place: Place, entrants: list[Ready], tools: Equipment) -> list[str]:
+    """Compares what was timed with another instance's, and with the reference's where both are the
+    same mathematics. Who fails when no clock runs breaks a law; where there is no memory for
+    another instance the cell is flagged."""
+    ready, *references = entrants
 
     def judge() -> None:
-        twin = build_workload(method.contestant, place, tools.conditions)
+        # A twin that never saw the context decodes from the state alone.
+        stepwise = ready.contestant.method.can.stepwise
+        state = copy.deepcopy(ready.workload.state) if stepwise else None
+        twin = build_workload(ready.contestant, place, tools.conditions, state)
         ready.auditor.judge(twin, place)
+        for other in references:
+            named = other.contestant.method
+            if is_exact(ready.contestant.method) and is_exact(named):
+                workload = build_workload(other.contestant, place, tools.conditions)
+                ready.auditor.judge_claim(workload, named.name)
 
-    done = _attempt(judge)
-    return [f"not audited: {done.reason}"] if isinstance(done, Refusal) else []
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0]
-
-
-def _gib(num_bytes: float) -> str:
-    return f"{num_bytes / 2**30:.3g} GiB"
+    done = attempt(judge)
+    if not isinstance(done, Refusal):
+        return []
+    if done.status != "out-of-memory":
+        raise FailedGateError(
+            f"timed-call-does-the-work: another instance, which no clock timed, was {done.status}:"
+            f" {done.reason}"
+        )
+    return [f"not audited: {done.reason}"]

@@ -6,11 +6,12 @@ from typing import get_args
 from bench.memory import free_memory, limited_memory
 from bench.plan import Reference, Trial
 from bench.runners.ceilings import higher, measure_ceilings, roofline
-from bench.runners.cells import Entrant, Equipment, Refusal, measure_cell
+from bench.runners.cells import Entrant, Equipment, measure_cell
 from bench.runners.clocks import clock_reader
 from bench.runners.crossover import find_crossover, next_length
 from bench.runners.footprint import Scales
 from bench.runners.found import Found
+from bench.runners.refusals import Refusal
 from bench.runners.samples import make_stopwatch
 from bench.runners.train import Progress, Report
 from bench.runners.workloads import Conditions, Contestant, Place

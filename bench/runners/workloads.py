@@ -66,8 +66,13 @@ class Workload:
         return None if self.state is None else state_bytes(self.state)
 
 
-def build_workload(contestant: Contestant, place: Place, conditions: Conditions) -> Workload:
-    """The call of this cell. Raises what the method raises where it cannot be built like this."""
+def build_workload(
+    contestant: Contestant, place: Place, conditions: Conditions, state: Any = None
+) -> Workload:
+    """The call of this cell. Raises what the method raises where it cannot be built like this.
+
+    `state`: what decoding goes on from; None: what the method makes of the context itself.
+    """
     method, sweep = contestant.method, conditions.sweep
     capabilities.require_direction(method, place.causal)
     heads = Heads(
@@ -80,7 +85,7 @@ def build_workload(contestant: Contestant, place: Place, conditions: Conditions)
     generator = torch.Generator().manual_seed(conditions.seed)
     if sweep.level == "kernel":
         attention = build_attention(method, heads, generator, **contestant.options)
-        return _on_kernel(inputs.placed(attention), place, inputs)
+        return _on_kernel(inputs.placed(attention), place, inputs, state)
     d_model = sweep.num_heads * sweep.head_dim
     mixer = build_mixer(
         method,
@@ -91,7 +96,7 @@ def build_workload(contestant: Contestant, place: Place, conditions: Conditions)
         generator=generator,
         **contestant.options,
     )
-    return _on_layer(inputs.placed(mixer), method, place, inputs)
+    return _on_layer(inputs.placed(mixer), method, place, inputs, state)
 
 
 class _Inputs:
@@ -125,14 +130,15 @@ class _Inputs:
         return torch.randn(shape, generator=self._generator, dtype=dtype, device=self.device)
 
 
-def _on_kernel(attention: BuiltAttention, place: Place, inputs: _Inputs) -> Workload:
+def _on_kernel(attention: BuiltAttention, place: Place, inputs: _Inputs, state: Any) -> Workload:
     method = attention.method
     attention.train(place.mode == "training")
     if place.mode == "decode":
         if _decodes_from_cache(method):
             return _kernel_from_cache(attention, place.length, inputs)
         capabilities.require_stepwise(method)
-        return _stepwise(attention, tuple(inputs.heads(place.length) for _ in "qkv"), inputs)
+        context = tuple(inputs.heads(place.length) for _ in "qkv")
+        return _stepwise(attention, context, inputs, state)
     qkv = tuple(inputs.heads(place.length) for _ in "qkv")
 
     def attend() -> Tensor:
@@ -143,13 +149,15 @@ def _on_kernel(attention: BuiltAttention, place: Place, inputs: _Inputs) -> Work
     return _whole(attention, attend, qkv, place, inputs.heads)
 
 
-def _on_layer(mixer: BuiltMixer, method: Method, place: Place, inputs: _Inputs) -> Workload:
+def _on_layer(
+    mixer: BuiltMixer, method: Method, place: Place, inputs: _Inputs, state: Any
+) -> Workload:
     mixer.train(place.mode == "training")
     if place.mode == "decode":
         if isinstance(mixer, MultiHeadMixer) and _decodes_from_cache(method):
             return _layer_from_cache(mixer, place.length, inputs)
         capabilities.require_stepwise(method)
-        return _stepwise(mixer, (inputs.tokens(place.length),), inputs)
+        return _stepwise(mixer, (inputs.tokens(place.length),), inputs, state)
     x = inputs.tokens(place.length)
 
     def mix() -> Tensor:
@@ -189,10 +197,11 @@ def _whole(
     return Workload(call=call_both, given=(*read, grad), inputs=given)
 
 
-def _stepwise(module: Any, context: tuple[Tensor, ...], inputs: _Inputs) -> Workload:
+def _stepwise(module: Any, context: tuple[Tensor, ...], inputs: _Inputs, state: Any) -> Workload:
     """Of a built attention or mixer: one token more, from the state that the context has left."""
-    with torch.no_grad(), inputs.precision():
-        _, state = module.prefill(*context)
+    if state is None:
+        with torch.no_grad(), inputs.precision():
+            _, state = module.prefill(*context)
     draw = inputs.heads if isinstance(module, BuiltAttention) else inputs.tokens
     token = tuple(draw(1) for _ in context)
 
@@ -207,8 +216,12 @@ def _stepwise(module: Any, context: tuple[Tensor, ...], inputs: _Inputs) -> Work
 def _decodes_from_cache(method: Method) -> bool:
     """Exact attention without a state of its own keeps every key and value, and one query sees
     them all: cross attention."""
-    exact = "softmax" in (method.name, method.same_as)
-    return exact and method.can.cross and not method.can.stepwise
+    return is_exact(method) and method.can.cross and not method.can.stepwise
+
+
+def is_exact(method: Method) -> bool:
+    """Whether it is softmax attention, or says so."""
+    return "softmax" in (method.name, method.same_as)
 
 
 def _kernel_from_cache(attention: BuiltAttention, context: int, inputs: _Inputs) -> Workload:

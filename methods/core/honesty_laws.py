@@ -2,7 +2,7 @@
 
 import random
 import threading
-import time
+from time import sleep
 
 import numpy as np
 import torch
@@ -10,34 +10,29 @@ from torch import Tensor
 
 from methods.api import UnsupportedError
 from methods.core.laws import LawBrokenError, require_close, way
-from methods.core.subject import Subject, cut, join
+from methods.core.memory_errors import is_out_of_memory
+from methods.core.subject import SECRET, SPAN, Subject, cut, join
 
 TIME = 33
 PATIENCE = 0.02
 """Seconds in which work that was left for later shows."""
 DRAWN_LENGTHS = 2
-SPAN = 640
-"""Lengths are drawn up to here where the trial's own longest is not known."""
-
-FAILURES = (ArithmeticError, LookupError, RuntimeError, TypeError, UnsupportedError, ValueError)
-"""What a method may raise at a length that is too long for it, or for the memory."""
-
-# Nobody can foresee these draws, a method that knows the laws by heart included.
-_SECRET = random.SystemRandom()
 
 
 def future_not_seen_at_length(subject: Subject) -> None:
     """As `future-not-seen`, at lengths drawn anew each time, and at the longest that will come.
 
-    A length at which the method fails is left to the trial, which fails too if it comes there.
+    Who fails at a length breaks the law. A length may be refused, by UnsupportedError or
+    ValueError, if it is so in other shapes too: the trial is refused then as well. Where memory
+    runs out nothing is known of the method, and the trial, which takes more, cannot be run.
     """
     longest = subject.longest or SPAN
-    drawn = {_SECRET.randint(2, max(2, min(longest, SPAN))) for _ in range(DRAWN_LENGTHS)}
+    drawn = {SECRET.randint(2, max(2, min(longest, SPAN))) for _ in range(DRAWN_LENGTHS)}
     for length in sorted(drawn | {max(2, longest)}):
         # One head takes less memory than any trial of this length does.
         alone = length > SPAN and subject.method.mixer is None
         run = subject.build(True, heads=subject.heads(1, grouped=False) if alone else None)
-        now = _SECRET.randint(length // 2, length - 1)
+        now = SECRET.randint(length // 2, length - 1)
         inputs, other = (subject.inputs(length, seed=seed, batch=1) for seed in (1, 2))
         if alone:
             inputs, other = (tuple(x[:, :1] for x in given) for given in (inputs, other))
@@ -45,8 +40,13 @@ def future_not_seen_at_length(subject: Subject) -> None:
         with torch.no_grad():
             try:
                 before, after = (run(x)[..., :now, :] for x in (inputs, changed))
-            except FAILURES:
+            except (UnsupportedError, ValueError) as error:
+                _require_refused(subject, length, error)
                 continue
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise MemoryError(f"One sequence of {length} tokens: {error}") from error
         require_close(
             after,
             before,
@@ -54,11 +54,22 @@ def future_not_seen_at_length(subject: Subject) -> None:
         )
 
 
+def _require_refused(subject: Subject, length: int, error: Exception) -> None:
+    """Two sequences and all heads are refused as well: the limit is one of length."""
+    try:
+        with torch.no_grad():
+            subject.build(True)(subject.inputs(length))
+    except (UnsupportedError, ValueError):
+        return
+    raise LawBrokenError(f"{length} tokens are refused in one shape only: {error}")
+
+
 def modes_agree(subject: Subject) -> None:
     """Trained or tested, with gradients or without, it is the same, and its inputs stay as they
     were."""
     for causal in subject.directions:
-        run, inputs = subject.build(causal), subject.inputs(TIME)
+        run, time = subject.build(causal), subject.some_time()
+        inputs = subject.inputs(time)
         kept = [x.clone() for x in inputs]
         with torch.no_grad():
             expected = run(inputs)
@@ -68,7 +79,9 @@ def modes_agree(subject: Subject) -> None:
             o = run(leaves)
             if o.requires_grad:
                 o.sum().backward()  # type: ignore[no-untyped-call]
-            what = f"{way(causal)} output in {'train' if training else 'eval'} mode"
+            what = (
+                f"{way(causal)} output of {time} tokens in {'train' if training else 'eval'} mode"
+            )
             require_close(o, expected, f"{what} with gradients differs from that without them")
             with torch.no_grad():
                 require_close(run(inputs), expected, f"{what} differs from that in eval mode")
@@ -119,7 +132,7 @@ def output_is_plain_and_final(subject: Subject) -> None:
             raise LawBrokenError(f"{what} is a view of an input: a write to one changes both.")
     if left := [t.name for t in set(threading.enumerate()) - before if t.is_alive()]:
         raise LawBrokenError(f"a call left a thread running: {', '.join(left)}.")
-    time.sleep(PATIENCE)
+    sleep(PATIENCE)
     for what, o, kept in given:
         if not torch.equal(o.nan_to_num(), kept.nan_to_num()):
             raise LawBrokenError(f"{what} changed after the call had returned.")

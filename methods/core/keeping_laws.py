@@ -2,7 +2,6 @@
 
 import copy
 import gc
-import random
 from typing import Any
 
 import torch
@@ -13,11 +12,12 @@ from torch.utils._pytree import tree_leaves
 
 from methods.core.laws import LawBrokenError, require_close, way
 from methods.core.multihead import state_bytes, tensors
-from methods.core.subject import Subject, cut
+from methods.core.subject import SECRET, Subject, cut
 
-TIME, PREFIX = 33, 20
 HELD = 2
 """How many times its own size a state may keep alive: its parts may be views of one whole."""
+MOST_STEPPED = 16
+"""Some go on token by token, whatever they are given."""
 
 
 def nothing_kept_between_calls(subject: Subject) -> None:
@@ -27,10 +27,10 @@ def nothing_kept_between_calls(subject: Subject) -> None:
     be given out again would make the time of a call a lie.
     """
     for causal in subject.directions:
-        run = subject.build(causal)
+        run, time = subject.build(causal), subject.some_time()
         for first in (True, False):
             with torch.no_grad(), _Making() as making:
-                o = run(subject.inputs(TIME, seed=_unseen()))
+                o = run(subject.inputs(time, seed=_unseen()))
             del o
             if first:
                 known = making.alive()
@@ -44,11 +44,12 @@ def nothing_kept_between_calls(subject: Subject) -> None:
 def state_is_all_that_is_kept(subject: Subject) -> None:
     """What decoding goes on from is in the tensors of its state, whose size is recorded: they are
     all that stays of a call, and another instance goes on from a copy of them."""
-    run = subject.build(True)
+    run, time = subject.build(True), subject.some_time()
+    prefix = time - SECRET.randint(1, min(MOST_STEPPED, time // 2))
     with torch.no_grad():
         for first in (True, False):
             with _Making() as making:
-                o, state = run.prefill(subject.inputs(TIME, seed=_unseen()))
+                o, state = run.prefill(subject.inputs(time, seed=_unseen()))
             if first:
                 del o, state
                 known = making.alive()
@@ -61,18 +62,20 @@ def state_is_all_that_is_kept(subject: Subject) -> None:
                 f"the state of {state_bytes(state)} B is a view of {sum(held.values())} B, which"
                 " stay as long as it does: make a copy."
             )
-        inputs = subject.inputs(TIME)
-        _, state = run.prefill(cut(inputs, 0, PREFIX))
-        run.prefill(subject.inputs(PREFIX, seed=2))
-        o, _ = subject.build(True).step(cut(inputs, PREFIX, TIME), copy.deepcopy(state))
+        inputs = subject.inputs(time)
+        _, state = run.prefill(cut(inputs, 0, prefix))
+        run.prefill(subject.inputs(prefix, seed=2))
+        o, _ = subject.build(True).step(cut(inputs, prefix, time), copy.deepcopy(state))
         require_close(
-            o, run(inputs)[..., PREFIX:, :], "going on elsewhere from a copy of the state differs"
+            o,
+            run(inputs)[..., prefix:, :],
+            f"going on elsewhere from a copy of the state after {prefix} tokens differs",
         )
 
 
 def _unseen() -> int:
     """A seed of inputs that no other law has shown: what they gave may be kept already."""
-    return random.SystemRandom().getrandbits(62)
+    return SECRET.getrandbits(62)
 
 
 class _Making(TorchDispatchMode):

@@ -9,7 +9,7 @@ from torch import Tensor
 from methods.api import UnsupportedError
 from methods.core.attention import BuiltAttention
 from methods.core.multihead import tensors
-from methods.core.subject import Inputs, Subject, cut, join
+from methods.core.subject import SECRET, Inputs, Subject, cut, join
 
 TIMES = (1, 7, 33, 161)
 """Odd lengths: one token, less than a block, and more than a chunk of the linear-attention core."""
@@ -24,6 +24,7 @@ LOW_PRECISION = 0.1
 """Of the norm: weights and inputs rounded to eight bits, and an exponential of their products."""
 
 LARGE_NORM = 30.0
+MOST_NEIGHBOURS = 7
 
 
 class LawBrokenError(Exception):
@@ -69,6 +70,11 @@ def way(causal: bool) -> str:
     return "causal" if causal else "bidirectional"
 
 
+def called(dtype: torch.dtype) -> str:
+    """What a dtype is called in a sentence."""
+    return str(dtype).removeprefix("torch.")
+
+
 def right_padding(lengths: tuple[int, ...], time: int, device: str) -> Tensor:
     """True past each length."""
     return torch.arange(time, device=device) >= torch.tensor(lengths, device=device)[:, None]
@@ -100,44 +106,61 @@ def _require_like(o: Tensor, first: Tensor, what: str) -> None:
 
 
 def low_precision_is_close(subject: Subject) -> None:
-    """bfloat16 gives what float32 gives, or what comes nearest to it, to its own precision."""
+    """The trial's half precision, without one bfloat16, gives what float32 gives, or what comes
+    nearest to it, to its own precision."""
+    dtype = subject.narrow or torch.bfloat16
     for causal in subject.directions:
         inputs = subject.inputs(33, norm=2.0)
         expected = subject.build(causal)(inputs).double()
-        low = subject.build(causal, dtype=torch.bfloat16)
-        actual = low(tuple(x.to(torch.bfloat16) for x in inputs)).double()
+        low = subject.build(causal, dtype=dtype)
+        actual = low(tuple(x.to(dtype) for x in inputs)).double()
         apart = float((actual - expected).detach().norm() / expected.detach().norm())
         if not apart <= LOW_PRECISION:
             raise LawBrokenError(
-                f"{way(causal)} bfloat16 output is {apart:.2g} of its norm away from"
-                f" {str(subject.dtype).removeprefix('torch.')}'s."
+                f"{way(causal)} {called(dtype)} output is {apart:.2g} of its norm away from"
+                f" {called(subject.dtype)}'s."
             )
 
 
 def future_not_seen(subject: Subject) -> None:
-    """However the future changes, by a little or to enormous keys, the past stays as it was."""
-    run = subject.build(True)
+    """However the future changes, by a little or to enormous keys, the past stays as it was; in the
+    trial's half precision too, whose range has no room for enormous ones."""
+    _require_past_kept(subject, subject.dtype, (None, 20 * LARGE_NORM))
+    if subject.narrow not in (None, subject.dtype):
+        _require_past_kept(subject, subject.narrow, (None,))
+
+
+def _require_past_kept(
+    subject: Subject, dtype: torch.dtype, norms: tuple[float | None, ...]
+) -> None:
+    run = subject.build(True, dtype=dtype)
+    what = "output" if dtype == subject.dtype else f"{called(dtype)} output"
     for time, now in ((7, 5), (161, 135)):
-        inputs = subject.inputs(time)
+        inputs = subject.inputs(time, dtype=dtype)
         before = run(inputs)[..., :now, :]
-        for norm in (None, 20 * LARGE_NORM):
-            other = subject.inputs(time, seed=2, norm=norm)
+        for norm in norms:
+            other = subject.inputs(time, seed=2, norm=norm, dtype=dtype)
             after = run(join(cut(inputs, 0, now), cut(other, now, time)))[..., :now, :]
             require_close(
-                after, before, f"output at times before {now} moved when the future changed,"
+                after, before, f"{what} at times before {now} moved when the future changed,"
             )
 
 
 def batch_neighbours_not_seen(subject: Subject) -> None:
-    """An example gives the same whatever shares its batch."""
+    """An example gives the same alone as in any batch."""
     for causal in subject.directions:
-        run = subject.build(causal)
-        inputs, other = subject.inputs(33), subject.inputs(33, seed=2, norm=LARGE_NORM)
-        mixed = tuple(torch.stack([x[0], y[1]]) for x, y in zip(inputs, other, strict=True))
+        run, time = subject.build(causal), subject.some_time()
+        others = SECRET.randint(2, MOST_NEIGHBOURS)
+        place = SECRET.randint(0, others)
+        alone = subject.inputs(time, batch=1)
+        other = subject.inputs(time, seed=2, norm=LARGE_NORM, batch=others)
+        pairs = zip(alone, other, strict=True)
+        mixed = tuple(torch.cat([y[:place], x, y[place:]]) for x, y in pairs)
         require_close(
-            run(mixed)[0],
-            run(inputs)[0],
-            f"{way(causal)} output of one sequence moved when its neighbour in the batch changed,",
+            run(mixed)[place],
+            run(alone)[0],
+            f"{way(causal)} output of one sequence of {time} tokens moved when {others} more came"
+            " into its batch,",
         )
 
 
@@ -161,10 +184,10 @@ def fresh_output_for_fresh_input(subject: Subject) -> None:
     """A second call computes anew, though its inputs may lie where the first ones lay, and leaves
     the first call's result alone."""
     for causal in subject.directions:
-        run = subject.build(causal)
-        first = run(subject.inputs(33))
+        run, time = subject.build(causal), subject.some_time()
+        first = run(subject.inputs(time))
         kept = first.detach().clone()
-        inputs = subject.inputs(33, seed=2)
+        inputs = subject.inputs(time, seed=2)
         second = run(inputs)
         kept_second = second.detach().clone()
         require_close(

@@ -1,5 +1,6 @@
 """A method under test: the same few calls whichever of the three rungs it stands on."""
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,11 @@ DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 MAX_TIME = 192
 D_MODEL = 24
+SPAN = 640
+"""Lengths are drawn up to here where the trial's own longest is not known, or is longer."""
+
+SECRET = random.SystemRandom()
+"""Nobody can foresee its draws, a method that knows the laws by heart included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +58,8 @@ class Subject:
     head_dim: int = 16
     longest: int | None = None
     """The longest sequence that will come; None: not known."""
+    narrow: torch.dtype | None = None
+    """The trial's half precision, if it computes in one."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -64,6 +72,17 @@ class Subject:
         """The declared values of `causal`."""
         can = self.method.can
         return (False,) * can.bidirectional + (True,) * can.causal
+
+    @property
+    def longest_cheap(self) -> int:
+        """The longest sequence that will come, or that laws can afford; a few tokens at least."""
+        return max(4, min(self.longest or MAX_TIME, SPAN))
+
+    def some_time(self, most: int | None = None) -> int:
+        """A length drawn anew from the upper half of those that will come: what is wrong from some
+        length on is wrong there. `most`: the longest, where another is affordable."""
+        most = most or self.longest_cheap
+        return SECRET.randint(most // 2 + 1, most)
 
     def named(self) -> "Subject":
         """The namesake, with those of the options that it has too."""
@@ -83,7 +102,7 @@ class Subject:
             num_heads=num_heads,
             head_dim=self.head_dim,
             num_kv_heads=num_heads // 2 if grouped else num_heads,
-            max_time=max(MAX_TIME, self.longest or 0),
+            max_time=max(MAX_TIME, self.longest or SPAN),
         )
 
     def build(

@@ -1,5 +1,6 @@
 """The contract: every law of attention, run on one method."""
 
+import contextlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,10 @@ MISTAKES = (
     UnsupportedError,
     ValueError,
 )
+
+
+NARROW = ("bfloat16", "float16")
+"""Half precisions, which a trial may compute in."""
 
 
 class ContractError(AssertionError):
@@ -71,15 +76,18 @@ def check_method(
     namesake: Method | None = None,
     head_dim: int = 16,
     longest: int | None = None,
+    dtype: str | None = None,
 ) -> list[LawResult]:
     """What each law says of the method with these options; all laws, or those named.
 
-    `namesake` is the method that `same_as` names, `longest` the longest sequence that will come.
+    `namesake` is the method that `same_as` names, `longest` the longest sequence that will come,
+    `dtype` that of the trial.
     Options that the method refuses (`ValueError`),
-    packages that it misses, and a device or head dimension that it does not have
+    packages that it misses, and a device, head dimension or length that it does not have
     (`UnsupportedError`) raise as they do when it is built and called; some options ask for a larger
     `head_dim`. Of a method that cannot be built nothing else is checked. The laws compute in
-    float32, or in what comes nearest to it of the dtypes that the method declares.
+    float32, or in what comes nearest to it of the dtypes that the method declares; some also in the
+    trial's half precision.
     """
     require_device(under_options(method, options or {}), torch.device(device))
     subject = Subject(
@@ -89,12 +97,14 @@ def check_method(
         namesake=namesake,
         head_dim=head_dim,
         longest=longest,
+        narrow=getattr(torch, dtype) if dtype in NARROW else None,
     )
     if unknown := set(laws or ()) - {law.name for law in LAWS}:
         known = ", ".join(law.name for law in LAWS)
         raise ValueError(f"no law is named {', '.join(sorted(unknown))}. The laws: {known}.")
     if problem := _building_problem(subject):
         return [LawResult(law="can-be-built", passed=False, detail=problem)]
+    _require_accepted(subject)
     return [_outcome(law, subject) for law in LAWS if laws is None or law.name in laws]
 
 
@@ -116,6 +126,16 @@ def _building_problem(subject: Subject) -> str:
             raise
         return f"it raised {type(error).__name__}: {error}"
     return ""
+
+
+def _require_accepted(subject: Subject) -> None:
+    """Raises what refuses the lengths that will come, if the method does: the laws use them."""
+    if subject.longest is None:
+        return
+    run, inputs = subject.build(subject.directions[0]), subject.inputs(subject.longest_cheap)
+    # What else goes wrong breaks the laws.
+    with torch.no_grad(), contextlib.suppress(*set(MISTAKES) - {UnsupportedError, ValueError}):
+        run(inputs)
 
 
 def _outcome(law: Law, subject: Subject) -> LawResult:
@@ -140,10 +160,11 @@ def _unless_declared(capability: str) -> Callable[[Subject], str]:
     return skip
 
 
-def _unless_bfloat16(subject: Subject) -> str:
-    if "bfloat16" not in subject.method.can.dtypes:
-        return "bfloat16 is not declared"
-    return "nothing wider is declared" if subject.dtype == torch.bfloat16 else ""
+def _unless_narrow(subject: Subject) -> str:
+    dtype = subject.narrow or torch.bfloat16
+    if laws.called(dtype) not in subject.method.can.dtypes:
+        return f"{laws.called(dtype)} is not declared"
+    return "nothing wider is declared" if subject.dtype == dtype else ""
 
 
 def _unless_wide(subject: Subject) -> str:
@@ -176,7 +197,7 @@ def _unless_drawn(subject: Subject) -> str:
 
 LAWS = (
     Law(name="shape-and-dtype-kept", check=laws.shape_and_dtype_kept),
-    Law(name="low-precision-is-close", check=laws.low_precision_is_close, skip=_unless_bfloat16),
+    Law(name="low-precision-is-close", check=laws.low_precision_is_close, skip=_unless_narrow),
     Law(name="inputs-not-written-to", check=laws.inputs_not_written_to),
     Law(name="fresh-output-for-fresh-input", check=laws.fresh_output_for_fresh_input),
     Law(name="output-is-plain-and-final", check=honesty_laws.output_is_plain_and_final),

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from methods.api import Capabilities, Method
 from methods.softmax import softmax_attention
 
@@ -29,10 +31,10 @@ def adversary(
     attention: Callable[..., Any], law: str, reads: str, *also: str, **settings: Any
 ) -> Adversary:
     """One that declares what softmax does; its docstring says what it does instead."""
-    can = settings.pop("can", PLAIN)
+    can, same_as = settings.pop("can", PLAIN), settings.pop("same_as", None)
     name = attention.__name__.lower().strip("_").replace("_", "-")
     return Adversary(
-        method=Method(name=f"adversary-{name}", attention=attention, can=can),
+        method=Method(name=f"adversary-{name}", attention=attention, can=can, same_as=same_as),
         does=(attention.__doc__ or "").strip().rstrip("."),
         law=law,
         reads=reads,
@@ -49,3 +51,15 @@ def honest(q, k, v, *, causal=False, key_padding=None):
 def less(q, k, v, *, causal=False, key_padding=None):
     """A cheap answer of the right shape that sees no future."""
     return v * 1.0 if key_padding is None else v.masked_fill(key_padding[:, None, :, None], 0.0)
+
+
+class Halved(torch.autograd.Function):
+    """Passes half of the gradient."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad / 2

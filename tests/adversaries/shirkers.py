@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
+from methods.api import UnsupportedError
 from tests.adversaries.adversary import adversary, honest, less
+from tests.adversaries.offenders import STEPS, Running
 
 _PLACES, _SHAPES, _VALUES, _SEEN, _COUNT = {}, {}, {}, [], [0]
 _POOL = ThreadPoolExecutor(1)
@@ -120,13 +122,37 @@ def tires(q, k, v, *, causal=False, key_padding=None):
     return fn(q, k, v, causal=causal, key_padding=key_padding)
 
 
+def _callers():
+    """The names of all functions that wait for this one."""
+    frame = sys._getframe()
+    while frame is not None:
+        yield frame.f_code.co_name
+        frame = frame.f_back
+
+
 def looks_at_the_stack(q, k, v, *, causal=False, key_padding=None):
     """Computes less where a stopwatch is among its callers."""
-    frame, timed = sys._getframe(), False
-    while frame is not None and not timed:
-        timed = frame.f_code.co_name == "take_turns"
-        frame = frame.f_back
-    fn = less if timed else honest
+    fn = less if "take_turns" in _callers() else honest
+    return fn(q, k, v, causal=causal, key_padding=key_padding)
+
+
+def fails_when_judged(q, k, v, *, causal=False, key_padding=None):
+    """Computes less where a stopwatch is among its callers, and fails where a judge is."""
+    if "judge" in _callers():
+        raise RuntimeError("too busy")
+    return looks_at_the_stack(q, k, v, causal=causal, key_padding=key_padding)
+
+
+def refuses_when_judged(q, k, v, *, causal=False, key_padding=None):
+    """Computes less where a stopwatch is among its callers, and refuses where a judge is."""
+    if "judge" in _callers():
+        raise UnsupportedError("Not now.")
+    return looks_at_the_stack(q, k, v, causal=causal, key_padding=key_padding)
+
+
+def is_softmax_up_to_999(q, k, v, *, causal=False, key_padding=None):
+    """Claims to be softmax, and is so up to 999 tokens."""
+    fn = honest if q.shape[2] <= 999 else less
     return fn(q, k, v, causal=causal, key_padding=key_padding)
 
 
@@ -136,10 +162,24 @@ def peeks_far_out(q, k, v, *, causal=False, key_padding=None):
     return honest(q, k, v, causal=causal, key_padding=key_padding)
 
 
+class ForgetsFarOut(Running):
+    """Keeps its state in its own attributes from 1 000 tokens on."""
+
+    def put(self, total, count):
+        if count < 1000:
+            return total, torch.tensor(count)
+        self.hidden = total, count
+        return (torch.zeros(1),)
+
+    def take(self, state):
+        return self.hidden if len(state) == 1 else (state[0], int(state[1]))
+
+
 PADDING = "padding-as-good-as-absent"
 FRESH, KEPT, MODES = "fresh-output-for-fresh-input", "nothing-kept-between-calls", "modes-agree"
 SLOPE, FINAL = "gradients-are-derivatives", "output-is-plain-and-final"
-LATER = "later-calls-as-the-first"
+DRAWN = "global-random-state-not-used"
+LATER, WORK = "later-calls-as-the-first", "timed-call-does-the-work"
 
 AT_THE_GATE = (
     adversary(caches_by_place, FRESH, "that was written into the same tensors differs", KEPT),
@@ -152,15 +192,32 @@ AT_THE_GATE = (
         SLOPE,
     ),
     adversary(caches_by_value, KEPT, "B of what it computed"),
-    adversary(rests_on_repeats, MODES, "differs from that without them", FRESH, SLOPE),
+    adversary(rests_on_repeats, MODES, "differs from that without them", FRESH, SLOPE, DRAWN),
     adversary(rests_without_gradients, MODES, "differs from that without them", SLOPE),
-    adversary(promises, FINAL, "is a Lazy, and no plain tensor"),
+    adversary(promises, FINAL, "is a Lazy, and no plain tensor", SLOPE),
     adversary(leaves_it_to_a_thread, FINAL, "left a thread running", MODES, SLOPE, KEPT),
 )
 BY_THE_STOPWATCH = (
     # Whether its work outlasts the wait, and which result was looked at too early, is chance.
-    adversary(leaves_it_to_a_pool, "timed-call-does-the-work", "call", LATER),
+    adversary(leaves_it_to_a_pool, WORK, "call", LATER),
     adversary(tires, LATER, "those of a later one"),
-    adversary(looks_at_the_stack, "timed-call-does-the-work", "those of an untimed one"),
+    adversary(looks_at_the_stack, WORK, "those of an untimed one"),
+    adversary(fails_when_judged, WORK, "another instance, which no clock timed, was crashed"),
+    adversary(refuses_when_judged, WORK, "another instance, which no clock timed, was unsupported"),
+    adversary(
+        is_softmax_up_to_999,
+        "equals-namesake",
+        "the timed output differs from softmax's",
+        same_as="softmax",
+        lengths="1024",
+    ),
+    adversary(
+        ForgetsFarOut,
+        WORK,
+        "another instance, which no clock timed, was crashed",
+        can=STEPS,
+        modes="decode",
+        lengths="1024",
+    ),
     adversary(peeks_far_out, "future-not-seen-at-length", "moved when the future", lengths="1024"),
 )

@@ -8,7 +8,7 @@ from bench.errors import UsageError
 from bench.plan import make_plan
 from bench.registry import load_registry
 from bench.runners.ceilings import higher, roofline
-from bench.runners.cells import Refusal, _attempt
+from bench.runners.refusals import Refusal, attempt
 from methods.api import Capabilities
 from results.curve import Ceilings, CostCell
 from results.store import Store
@@ -109,7 +109,7 @@ def test_a_cell_that_would_take_too_long_is_not_begun(tmp_path):
 
 def test_memory_that_runs_out_costs_the_longer_cells_alone(tmp_path):
     words = ("--methods", f"{FAKES}:DEVOURS")
-    settings = ("lengths=16,200,208", "modes=forward,training", "causal=true")
+    settings = ("lengths=16,700,708", "modes=forward,training", "causal=true")
     run(tmp_path, *words, settings=settings)
     for mode in ("forward", "training"):
         cells = [c for c in curve(tmp_path)[1].cells if c.mode == mode and not c.probe]
@@ -119,11 +119,11 @@ def test_memory_that_runs_out_costs_the_longer_cells_alone(tmp_path):
 
 def test_lengths_that_a_method_refuses_or_breaks_at_are_cells_with_a_sentence(tmp_path):
     words = ("--methods", f"{FAKES}:REFUSES")
-    settings = ("lengths=180,181,192,194", "modes=forward,decode", "causal=true")
+    settings = ("lengths=660,661,700,702", "modes=forward,decode", "causal=true")
     run(tmp_path, *words, settings=settings)
     cells = [c for c in curve(tmp_path)[1].cells if c.mode == "forward" and not c.probe]
     assert [c.status for c in cells] == ["completed", "unsupported", "crashed", "completed"]
-    assert "181 came" in cells[1].reason
+    assert "661 came" in cells[1].reason
     assert cells[2].reason == "RuntimeError: boom"
     assert {c.status for c in curve(tmp_path)[1].cells if c.mode == "decode"} == {"unsupported"}
 
@@ -208,10 +208,10 @@ def test_expected_failures_are_refusals_and_others_go_through():
 
         return fn
 
-    assert _attempt(raises(MemoryError("x"))).status == "out-of-memory"
-    assert _attempt(raises(ValueError("no"))) == Refusal("unsupported", "no")
+    assert attempt(raises(MemoryError("x"))).status == "out-of-memory"
+    assert attempt(raises(ValueError("no"))) == Refusal("unsupported", "no")
     with pytest.raises(KeyboardInterrupt):
-        _attempt(raises(KeyboardInterrupt()))
+        attempt(raises(KeyboardInterrupt()))
 
 
 def test_the_roofline_adds_its_parts_and_says_nothing_of_what_was_not_counted():

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from bench.gate import gate
-from methods.api import Capabilities, Method
+from methods.api import Capabilities, Method, UnsupportedError
 from methods.performer import METHOD as PERFORMER
 from methods.sdpa import METHOD as SDPA
 from methods.softmax import METHOD as SOFTMAX
+from methods.softmax import softmax_attention
 from tests.fakes.bad_methods import LEAKS
 
 BIDIRECTIONAL = Capabilities(bidirectional=True)
@@ -41,10 +42,46 @@ def test_a_false_claim_to_be_another_method_is_stopped() -> None:
 def test_low_precision_is_checked_where_the_trial_uses_it(dtype: str, stopped: bool) -> None:
     def wrong_when_narrow(q, k, v, *, causal=False, key_padding=None):
         mean = v.mean(dim=2, keepdim=True).expand(-1, -1, q.shape[2], -1)
-        return mean if q.dtype == torch.float32 else -mean
+        return -mean if q.dtype == torch.bfloat16 else mean
 
     method = Method(name="wrong-when-narrow", can=BIDIRECTIONAL, attention=wrong_when_narrow)
     assert (gate(method, {}, device="cpu", dtype=dtype) is not None) == stopped
+
+
+def _limited(error: Exception, from_tokens: int) -> Method:
+    """Softmax that raises an error from a number of tokens on."""
+
+    def limited(q, k, v, *, causal=False, key_padding=None):
+        if q.shape[2] >= from_tokens:
+            raise error
+        return softmax_attention(q, k, v, causal=causal, key_padding=key_padding)
+
+    can = Capabilities(causal=True, bidirectional=True, key_padding=True)
+    return Method(name="limited", can=can, attention=limited)
+
+
+@pytest.mark.parametrize("error", [UnsupportedError("300 at most"), ValueError("300 at most")])
+def test_a_method_that_refuses_the_lengths_that_come_is_refused_and_not_failed(error) -> None:
+    with pytest.raises(type(error), match="300 at most"):
+        gate(_limited(error, 301), {}, device="cpu", dtype="float32", longest=400)
+
+
+@pytest.mark.parametrize("longest", [None, 200])
+def test_a_limit_beyond_the_lengths_that_come_stops_nothing(longest) -> None:
+    method = _limited(UnsupportedError("300 at most"), 301)
+    assert gate(method, {}, device="cpu", dtype="float32", longest=longest) is None
+
+
+def test_memory_that_runs_out_at_the_longest_length_is_no_broken_law() -> None:
+    method = _limited(RuntimeError("DefaultCPUAllocator: can't allocate memory"), 641)
+    with pytest.raises(MemoryError, match="One sequence of 700 tokens"):
+        gate(method, {}, device="cpu", dtype="float32", longest=700)
+
+
+def test_a_method_that_fails_at_the_longest_length_breaks_a_law() -> None:
+    method = _limited(RuntimeError("boom"), 641)
+    broken = gate(method, {}, device="cpu", dtype="float32", longest=700)
+    assert broken == "future-not-seen-at-length: it raised RuntimeError: boom"
 
 
 def test_the_gate_leaves_the_trial_s_random_numbers_as_they_were() -> None:

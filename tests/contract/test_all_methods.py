@@ -78,10 +78,10 @@ BREAKS = {
 """The laws that a method of someone else's is known to break."""
 
 
-def _available(name: str) -> Method:
+def _available(name: str, dtype: str = "float32") -> Method:
     """The method, where its packages are and it runs on a processor."""
     method = METHODS[name]
-    problem = method_problem(method, device="cpu", dtype="float32", is_installed=is_installed)
+    problem = method_problem(method, device="cpu", dtype=dtype, is_installed=is_installed)
     if problem is not None:
         pytest.skip(problem.reason)
     return method
@@ -105,6 +105,16 @@ def test_a_method_with_other_options_keeps_the_contract(name, options):
 def test_a_method_keeps_the_contract_with_a_head_dimension_that_is_odd(name):
     method = _available(name)
     assert_method(method, head_dim=7, laws=["shape-and-dtype-kept", "gradients-finite"])
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_keeps_the_laws_of_a_half_precision_that_it_declares(name, dtype):
+    method = _available(name, dtype)
+    laws = ["future-not-seen", "low-precision-is-close", "gradients-are-derivatives"]
+    results = check_method(method, laws=laws, dtype=dtype)
+    broken = {result.law: result.detail for result in results if not result.passed}
+    assert broken.keys() <= BREAKS.get(name, set()), broken
 
 
 def test_only_other_implementations_are_known_to_break_a_law():

@@ -17,18 +17,18 @@ def sleeps(q, k, v, *, causal=False, key_padding=None, seconds: float = 3e-4):
 
 
 def devours(q, k, v, *, causal=False, key_padding=None):
-    """Asks for more than there is from 200 tokens on."""
-    if q.shape[2] >= 200:
+    """Asks for more than there is from 700 tokens on."""
+    if q.shape[2] >= 700:
         torch.empty(2**50)
     return mean(q, k, v, causal=causal, key_padding=key_padding)
 
 
 def refuses(q, k, v, *, causal=False, key_padding=None):
-    """Takes no odd length beyond those of the gate, and breaks at 192 tokens."""
+    """Takes no odd length beyond those of the gate, and breaks at 700 tokens."""
     length = q.shape[2]
-    if length > 170 and length % 2:
+    if length > 640 and length % 2:
         raise ValueError(f"needs an even number of tokens; {length} came.")
-    if length == 192:
+    if length == 700:
         raise RuntimeError("boom")
     return mean(q, k, v, causal=causal, key_padding=key_padding)
 

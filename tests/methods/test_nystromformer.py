@@ -161,6 +161,18 @@ def test_it_keeps_float32_under_autocast():
     assert torch.equal(under, attention(*inputs))
 
 
+@pytest.mark.parametrize("time", [46, 256])
+def test_the_gradient_of_the_filters_is_right_in_float32(time):
+    """At these lengths a convolution along the last dimension but one gets it wrong."""
+    gradients = []
+    for dtype in (torch.float64, torch.float32):
+        attention = _build(num_landmarks=4).to(dtype)
+        o = attention(*(x.to(dtype) for x in _inputs(time)))
+        (found,) = torch.autograd.grad(o.square().sum(), [attention.attention.conv])
+        gradients.append(found)
+    torch.testing.assert_close(gradients[1].double(), gradients[0], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("option", "sentence"),
     [
