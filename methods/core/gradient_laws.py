@@ -52,8 +52,8 @@ def _computed(
     subject: Subject, causal: bool, time: int, dtype: torch.dtype
 ) -> tuple[Runner, Groups, Tensor, Groups]:
     """What is differentiated by what, towards which weighting of the output, and the gradients."""
-    run = subject.build(causal, dtype=dtype)
-    inputs = [x.requires_grad_() for x in subject.inputs(time, dtype=dtype)]
+    run, batch = subject.build(causal, dtype=dtype), 2 if time <= LONG else 1
+    inputs = [x.requires_grad_() for x in subject.inputs(time, dtype=dtype, batch=batch)]
     groups = dict(zip(labels(tuple(inputs)), ([x] for x in inputs), strict=True))
     if weights := [p for p in run.module.parameters() if p.requires_grad]:
         groups["weights"] = weights
