@@ -102,9 +102,16 @@ NEIGHBOURS, NARROW = "batch-neighbours-not-seen", "low-precision-is-close"
 AT_THE_GATE = (
     adversary(whispers_in_a_crowd, NEIGHBOURS, "more came into its batch"),
     adversary(
-        fails_when_alone, AT_LENGTH, "it raised RuntimeError: too busy", NEIGHBOURS, max_time=600
+        fails_when_alone,
+        AT_LENGTH,
+        "it raised RuntimeError: too busy",
+        NEIGHBOURS,
+        SLOPE,
+        max_time=600,
     ),
-    adversary(refuses_when_alone, AT_LENGTH, "refused in one shape only", NEIGHBOURS, max_time=600),
+    adversary(
+        refuses_when_alone, AT_LENGTH, "refused in one shape only", NEIGHBOURS, SLOPE, max_time=600
+    ),
     adversary(
         peeks_when_narrow,
         FUTURE,
