@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from bench.originals import Originals
+from bench.originals import Originals, originals
 from bench.runners.audit import Auditor
 from methods.core.testing import GATE_LAWS, LAWS
 from tasks.data import pathfinder_drawing
@@ -85,6 +85,8 @@ def patched(tmp_path):
     for module in list(sys.modules.values()):
         if getattr(module, "__file__", None) == str(file):
             module.undo()
+    # Whoever is judged next in this process begins from what stands now.
+    originals().begin_trial()
 
 
 CALLED = (
