@@ -67,7 +67,9 @@ class Place(NamedTuple):
             if now.get(name) is not value:
                 yield name
         for name in self.outer.intersection(now):
-            if name not in self.held and _is_held(self.place, name, now[name]):
+            if name in self.held or _is_submodule(self.place, name, now[name]):
+                continue
+            if _is_held(self.place, name, now[name]):
                 yield name
 
 
@@ -182,6 +184,11 @@ def _is_held(place: ModuleType | type, name: str, value: object) -> bool:
     if place in FOUNDATIONS:
         return False
     return name.isupper() or (not name.startswith("_") and isinstance(value, (*_PLAIN, ModuleType)))
+
+
+def _is_submodule(place: ModuleType | type, name: str, value: object) -> bool:
+    """A package's module may be called as a built-in is, such as `list`, and be imported late."""
+    return hasattr(place, "__path__") and value is sys.modules.get(f"{_name(place)}.{name}")
 
 
 def _outer(place: ModuleType | type) -> frozenset[str]:

@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+import bench.cli
 from bench.originals import Originals, originals
 from bench.runners.audit import Auditor
 from methods.core.testing import GATE_LAWS, LAWS
@@ -133,6 +134,14 @@ def test_each_trial_has_its_own_settings(patched, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", not torch.backends.cudnn.benchmark)
     record = patched(Deed("pass", "pass"), at_import=False)
     assert record.status == "completed", record.reason
+
+
+def test_a_module_that_is_called_as_a_builtin_is_may_be_imported_late(monkeypatch):
+    monkeypatch.delitem(sys.modules, "bench.cli.list", raising=False)
+    monkeypatch.delattr(bench.cli, "list", raising=False)
+    untouched = Originals()
+    importlib.import_module("bench.cli.list")
+    assert untouched.verdict() is None
 
 
 def test_what_torch_compile_replaces_is_no_method_s_doing():
