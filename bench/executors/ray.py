@@ -9,6 +9,7 @@ import functools
 import logging
 import os
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -33,11 +34,27 @@ ATTEMPTS = 3
 """How often a trial is begun whose worker is lost each time."""
 OBJECT_STORE_BYTES = 100 * 2**20
 """Of a local Ray: records are small."""
+ANSWER = 10.0
+"""Seconds that a cluster's address has to answer."""
 LOOK = 0.5
 """Seconds between two looks at whether the run was stopped."""
 STARTING = Progress("starting")
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """Nothing is sent home; and a task without a GPU may list those that are there."""
+
+
+def require_answer(address: str | None) -> None:
+    """Raises UsageError where HOST:PORT is silent: Ray itself would ask again for minutes."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal() or int(port) >= 2**16:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER).close()
+    except OSError as error:
+        raise UsageError(
+            f"There is no Ray cluster at {address}: {error}. Begin one with `ray start --head`, or"
+            " leave --address out."
+        ) from error
 
 
 class RayExecutor:
@@ -113,6 +130,7 @@ class RayExecutor:
         # Ray sets a handler of its own, under which a scheduler's SIGTERM would end the driver.
         handler = signal.getsignal(signal.SIGTERM)
         options: dict[str, Any] = {"address": self._address}
+        require_answer(self._address)
         if self._address is None:
             folder = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
             options = {

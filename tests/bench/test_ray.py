@@ -1,6 +1,7 @@
 """Laws of running on a Ray cluster: a real one, of this machine."""
 
 import dataclasses
+import socket
 import sys
 from pathlib import Path
 
@@ -93,6 +94,15 @@ def test_without_ray_one_sentence_says_what_to_install(monkeypatch, tmp_path: Pa
     done = run(tmp_path, "--methods", "no-mixing", "--executor", "ray", "--device", "cpu")
     assert done.returncode == 2
     assert "pip install 'attention-bench[ray]'" in done.stderr
+
+
+def test_an_address_that_is_silent_is_named_without_asking_again(tmp_path):
+    pytest.importorskip("ray")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    done = run(tmp_path, "--methods", "no-mixing", "--executor", "ray", "--address", address)
+    assert done.returncode == 2
+    assert f"There is no Ray cluster at {address}" in done.stderr
 
 
 def test_a_timed_trial_on_processors_asks_for_the_whole_of_a_node():
