@@ -41,6 +41,9 @@ SILENT = "99"
 """Above every level that torch's profiler logs at."""
 FAREWELL = 2.0
 """Seconds a trial that has sent its record may take to end by itself."""
+PAUSES = (0.0, 0.1, 1.0)
+"""Seconds before a trial is started again: a server that was killed closes its socket first, and
+can be seen to have ended a moment later."""
 PATIENCE = 30.0
 """Seconds after which a trial's keeper is taken to hang itself."""
 LOG_TAIL = 400
@@ -137,8 +140,8 @@ class LocalExecutor:
     def _start(
         self, output: Connection, trial: Trial, environment: dict[str, str]
     ) -> tuple[Connection, ForkServerProcess]:
-        """A second time if the fork server dies meanwhile: it is begun anew."""
-        for is_last in (False, True):
+        """Again if the fork server dies meanwhile: it is begun anew, once its end can be seen."""
+        for pause in (*PAUSES, None):
             here, there = self._context.Pipe()
             process = self._context.Process(
                 target=_child, args=(there, output, trial, self._job, environment), daemon=False
@@ -149,12 +152,13 @@ class LocalExecutor:
                 try:
                     process.start()
                 except (EOFError, OSError):
-                    if is_last:
+                    if pause is None:
                         raise
+                    time.sleep(pause)
                     continue
                 unless_started.pop_all()
             return here, process
-        raise AssertionError("the second attempt returns or raises")
+        raise AssertionError("the last attempt returns or raises")
 
     def _listen(
         self, pipe: Connection, process: ForkServerProcess, deadline: float, report: Report

@@ -3,13 +3,14 @@
 import csv
 import io
 import re
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
 
 from bench.cli.selection import Selection, plan_selection
 from bench.executors.devices import Device
-from bench.executors.local import Job
+from bench.executors.local import Job, LocalExecutor
 from bench.executors.pool import Pool
 from bench.machine import num_cores
 from reports.table import render
@@ -137,3 +138,19 @@ def test_a_wish_that_cannot_be_met_is_answered_in_one_sentence(tmp_path, words, 
     assert done.returncode == 2, done.stdout
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_fork_server_that_takes_a_moment_to_end_is_begun_anew(monkeypatch):
+    refusals = [ConnectionRefusedError(), ConnectionRefusedError()]
+    connect = forkserver.connect_to_new_process
+
+    def refuse(fds):
+        if refusals:
+            raise refusals.pop()
+        return connect(fds)
+
+    monkeypatch.setattr(forkserver, "connect_to_new_process", refuse)
+    (trial,) = planned("no-mixing")
+    with LocalExecutor(Job(command="", threads=1)) as executor:
+        assert executor.run(trial, lambda _: None).status == "completed"
+    assert not refusals

@@ -20,7 +20,7 @@ from typing import ClassVar, Never
 
 import psutil
 
-import bench.executors.preload  # noqa: F401
+import bench.executors.preload
 from bench.cli import run_words
 from bench.originals import originals
 
@@ -155,6 +155,7 @@ def _spawn(path: bytes, args: Sequence[str], passfds: Sequence[int]) -> int:
                 os.close(int(each))
     # What it registers to be done at the end is registered here.
     sys.modules.pop("bench.executors.preload", None)
+    vars(bench.executors).pop("preload", None)
     atexit._clear()
     try:
         exec(program, {"__name__": "__main__"})  # noqa: S102
