@@ -11,7 +11,6 @@ from pathlib import Path
 import psutil
 
 from bench.errors import UsageError
-from methods.core.memory_errors import is_out_of_memory as is_out_of_memory
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")

@@ -12,7 +12,6 @@ import torch
 from bench.errors import FailedGateError
 from bench.gate import GATE_HEAD_DIM, gate
 from bench.machine import describe_machine
-from bench.memory import is_out_of_memory
 from bench.originals import originals
 from bench.plan import Reference, Trial
 from bench.provenance import describe_provenance
@@ -26,6 +25,7 @@ from bench.runners.probe import measure_probe
 from bench.runners.train import Diverged, Progress, Report
 from bench.settings import head_dim, resolved_settings
 from methods.api import Method, MissingDependencyError, UnsupportedError
+from methods.core.memory_errors import is_out_of_memory
 from results.record import Cost, Provenance, Record, Status
 from tasks.api import SourceUnavailableError
 from tasks.language import LanguageTask

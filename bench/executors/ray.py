@@ -43,7 +43,7 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "
 """Nothing is sent home; and a task without a GPU may list those that are there."""
 
 
-def require_answer(address: str | None) -> None:
+def _require_answer(address: str | None) -> None:
     """Raises UsageError where HOST:PORT is silent: Ray itself would ask again for minutes."""
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal() or int(port) >= 2**16:
@@ -130,7 +130,7 @@ class RayExecutor:
         # Ray sets a handler of its own, under which a scheduler's SIGTERM would end the driver.
         handler = signal.getsignal(signal.SIGTERM)
         options: dict[str, Any] = {"address": self._address}
-        require_answer(self._address)
+        _require_answer(self._address)
         if self._address is None:
             folder = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
             options = {

@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from bench.memory import is_out_of_memory
 from methods.api import MissingDependencyError, UnsupportedError
+from methods.core.memory_errors import is_out_of_memory
 from methods.core.testing import MISTAKES
 from results.curve import CellStatus
 

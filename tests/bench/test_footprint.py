@@ -6,8 +6,9 @@ import sys
 import pytest
 import torch
 
-from bench.memory import free_memory, is_out_of_memory, limited_memory
+from bench.memory import free_memory, limited_memory
 from bench.runners.footprint import allocated_bytes
+from methods.core.memory_errors import is_out_of_memory
 
 MIB = 2**20
 PROGRAM = """

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from bench.errors import UsageError
-from bench.memory import PeakMemory, is_out_of_memory, limit_memory
+from bench.memory import PeakMemory, limit_memory
+from methods.core.memory_errors import is_out_of_memory
 from tests.processes import run_python
 
 MIB = 2**20
@@ -96,7 +97,8 @@ def test_an_allocation_beyond_the_limit_fails_as_out_of_memory() -> None:
     run_python(
         """
         import torch
-        from bench.memory import is_out_of_memory, limit_memory
+        from bench.memory import limit_memory
+        from methods.core.memory_errors import is_out_of_memory
 
         limit_memory(256 * 2**20)
         torch.ones(32 * 2**20, dtype=torch.uint8)
@@ -114,7 +116,8 @@ def test_an_allocation_beyond_the_limit_fails_as_out_of_memory() -> None:
 def test_the_limit_holds_for_memory_that_is_not_torch_s() -> None:
     run_python(
         """
-        from bench.memory import is_out_of_memory, limit_memory
+        from bench.memory import limit_memory
+        from methods.core.memory_errors import is_out_of_memory
 
         limit_memory(64 * 2**20)
         try:
