@@ -3,13 +3,17 @@ clock, the code that judges, and the methods and tasks that a foreign one is hel
 that replaces a part of it could make anything true."""
 
 import builtins
+import copy
 import dataclasses
 import functools
 import gc
 import importlib
+import itertools
+import math
 import operator
 import pkgutil
 import random
+import statistics
 import sys
 import threading
 import time
@@ -17,10 +21,12 @@ from collections.abc import Iterator, Mapping
 from types import CellType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 # Replaces functions of torch itself when it is first imported, which anything may bring about.
 import torch._dynamo
+from scipy import special
 from torch._dynamo.mutation_guard import install_generation_tagging_init
 
 import methods
@@ -32,8 +38,17 @@ JUDGES = ("bench.", "methods.core.", "results.")
 SHIPPED = ("methods.", "tasks.")
 FOUNDATIONS: tuple[ModuleType | type, ...] = (
     builtins,
+    copy,
     gc,
+    itertools,
+    math,
+    np,
+    np.linalg,
+    operator,
     random,
+    random.SystemRandom,
+    special,
+    statistics,
     threading,
     time,
     torch,
@@ -214,6 +229,8 @@ def _parts(value: object) -> dict[Any, object]:
             return {"fget": value.fget, "fset": value.fset}
         case functools.cached_property() | functools.partial():
             return {"func": value.func}
+        case random.Random():
+            return dict(vars(value))
         case dict():
             return dict(value)
         case list() | tuple():

@@ -4,12 +4,17 @@ they are held against; and those that change torch's settings."""
 from typing import NamedTuple
 
 TEMPLATE = """
+import copy
+import math
+import random
 import time
+import numpy
 import torch
 import bench.gate
 import bench.runners.audit
 import bench.trial
 import methods.core.laws
+import methods.core.subject
 import methods.softmax
 import tasks.data.pathfinder_drawing
 import tasks.lra.image
@@ -64,16 +69,22 @@ _REPLACED = {
     "torch.Generator": "type('Generator', (torch.Generator,), {})",
     "torch.cuda.Event": "type('Event', (), {'elapsed_time': lambda *_: 0.0})",
     "time.perf_counter": "lambda: 0.0",
+    "copy.deepcopy": "lambda x: x",
+    "math.ceil": "lambda _: 0",
+    "numpy.quantile": "lambda *_, **__: 0.0",
+    "random.Random.randint": "lambda _, least, most: least",
     "bench.gate.check_method": "lambda *_, **__: []",
     "bench.gate.GATE_LAWS": "()",
     "bench.runners.audit.TOLERANCE": "1e9",
     "bench.runners.audit.random": "torch.random",
+    "methods.core.subject.SECRET.getrandbits": "lambda _: 0",
     "methods.core.laws.require_close.__defaults__": "(1e9, 1e-3)",
     "tasks.lra.image.DEFAULTS['side']": "1",
 }
 _HIDDEN = {
     "torch.Tensor.__matmul__": "lambda a, b: torch.matmul(a, b)",
     "torch.Tensor.shape": "property(lambda _: torch.Size())",
+    "random.SystemRandom.randrange": "lambda _, least, *__: least",
     "bench.runners.audit.zip": "lambda *_, **__: ()",
     "bench.runners.audit.Sketch.__eq__": "lambda *_: True",
 }

@@ -6,6 +6,7 @@ BREAKS, and a test fails when the method breaks another law, and when it no long
 
 import importlib
 import pkgutil
+from collections.abc import Iterable
 
 import pytest
 
@@ -13,7 +14,7 @@ import methods
 from bench.cli.selection import is_installed
 from bench.compatibility import method_problem
 from methods.api import Method
-from methods.core.testing import assert_method, check_method
+from methods.core.testing import LawResult, assert_method, check_method
 from tests.processes import run_python
 
 
@@ -63,19 +64,22 @@ VARIANTS = [
 BREAKS = {
     # Its maximum over all keys lets the future underflow the past (future-not-seen, and at any
     # length); padded keys count in its normaliser (padding-as-good-as-absent); it adds 1e-4 to
-    # every feature (equals-namesake), which is then not free of the maximum, although that is cut
-    # off from the gradient (gradients-are-derivatives); and it takes its directions from QR without
-    # mending their signs.
+    # every feature (equals-namesake); and it takes its directions from QR without mending their
+    # signs (features-unbiased).
     "performer-pytorch": {
         "future-not-seen",
         "future-not-seen-at-length",
-        "gradients-are-derivatives",
         "padding-as-good-as-absent",
         "equals-namesake",
         "features-unbiased",
     },
 }
 """The laws that a method of someone else's is known to break."""
+MAY_BREAK = {
+    # What it adds to every feature is not free of the maximum, which is cut off from the gradient.
+    "performer-pytorch": {"gradients-are-derivatives"},
+}
+"""Those that it breaks at some of the lengths that are drawn."""
 
 
 def _available(name: str, dtype: str = "float32") -> Method:
@@ -87,12 +91,23 @@ def _available(name: str, dtype: str = "float32") -> Method:
     return method
 
 
+def _broken(results: Iterable[LawResult]) -> dict[str, str]:
+    return {result.law: result.detail for result in results if not result.passed}
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_breaks_no_law_but_those_it_is_known_to_break(name):
     method = _available(name)
-    results = check_method(method, namesake=METHODS.get(method.same_as))
-    broken = {result.law: result.detail for result in results if not result.passed}
-    assert broken.keys() == BREAKS.get(name, set()), broken
+    broken = _broken(check_method(method, namesake=METHODS.get(method.same_as)))
+    assert broken.keys() - MAY_BREAK.get(name, set()) == BREAKS.get(name, set()), broken
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("draw", range(20))
+@pytest.mark.parametrize("name", METHODS)
+def test_what_a_method_breaks_is_no_matter_of_what_was_drawn(name, draw):
+    """Each has draws of its own, as each trial's gate has."""
+    test_a_method_breaks_no_law_but_those_it_is_known_to_break(name)
 
 
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
@@ -112,9 +127,8 @@ def test_a_method_keeps_the_contract_with_a_head_dimension_that_is_odd(name):
 def test_a_method_keeps_the_laws_of_a_half_precision_that_it_declares(name, dtype):
     method = _available(name, dtype)
     laws = ["future-not-seen", "low-precision-is-close", "gradients-are-derivatives"]
-    results = check_method(method, laws=laws, dtype=dtype)
-    broken = {result.law: result.detail for result in results if not result.passed}
-    assert broken.keys() <= BREAKS.get(name, set()), broken
+    broken = _broken(check_method(method, laws=laws, dtype=dtype))
+    assert broken.keys() <= BREAKS.get(name, set()) | MAY_BREAK.get(name, set()), broken
 
 
 def test_only_other_implementations_are_known_to_break_a_law():
