@@ -9,12 +9,11 @@ import functools
 import logging
 import os
 import signal
-import socket
 import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 
 from bench.compatibility import Problem
 from bench.errors import UsageError
+from bench.executors.cluster import demand, require_answer, require_room
 from bench.executors.devices import Device, find_devices, visible_gpus
 from bench.executors.local import Job, LocalExecutor
 from bench.executors.protocol import GRACE, Elsewhere, Watcher, nowhere
@@ -34,27 +34,15 @@ ATTEMPTS = 3
 """How often a trial is begun whose worker is lost each time."""
 OBJECT_STORE_BYTES = 100 * 2**20
 """Of a local Ray: records are small."""
-ANSWER = 10.0
-"""Seconds that a cluster's address has to answer."""
 LOOK = 0.5
 """Seconds between two looks at whether the run was stopped."""
 STARTING = Progress("starting")
+ASKS = (
+    " If there is one, it may ask for a token, as what `ray start` begins does where"
+    " ~/.ray/auth_token is: set RAY_AUTH_MODE=token."
+)
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """Nothing is sent home; and a task without a GPU may list those that are there."""
-
-
-def _require_answer(address: str | None) -> None:
-    """Raises UsageError where HOST:PORT is silent: Ray itself would ask again for minutes."""
-    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
-    if not host or not port.isdecimal() or int(port) >= 2**16:
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER).close()
-    except OSError as error:
-        raise UsageError(
-            f"There is no Ray cluster at {address}: {error}. Begin one with `ray start --head`, or"
-            " leave --address out."
-        ) from error
 
 
 class RayExecutor:
@@ -130,7 +118,7 @@ class RayExecutor:
         # Ray sets a handler of its own, under which a scheduler's SIGTERM would end the driver.
         handler = signal.getsignal(signal.SIGTERM)
         options: dict[str, Any] = {"address": self._address}
-        _require_answer(self._address)
+        require_answer(self._address)
         if self._address is None:
             folder = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
             options = {
@@ -143,7 +131,10 @@ class RayExecutor:
         try:
             ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
         except ConnectionError as error:
-            raise UsageError(f"There is no Ray cluster at {self._address}: {error}") from error
+            hint = "" if os.environ.get("RAY_AUTH_MODE") == "token" else ASKS
+            raise UsageError(
+                f"There is no Ray cluster at {self._address}: {error}.{hint}"
+            ) from error
         finally:
             signal.signal(signal.SIGTERM, handler)
         self._open.callback(ray.shutdown)
@@ -157,6 +148,9 @@ class RayExecutor:
         yield from (elsewhere(trial) or self._record(trial, problem) for trial, problem in unable)
         # Else a stream of small trials would keep one waiting that asks for a whole node.
         able = sorted((t for t in trials if t.problem is None), key=lambda t: not t.shares_device)
+        if able:
+            there = self._resources
+            require_room((self._demand(trial, there) for trial in able), there)
         waiting = deque(_Attempt(trial) for trial in able)
         running: dict[Any, _Attempt] = {}
         while waiting or running:
@@ -187,13 +181,20 @@ class RayExecutor:
         there = self._ray.cluster_resources()
         return self._jobs or 2 * max(1, round(there.get("CPU", 0) + there.get("GPU", 0)))
 
-    def _submit(self, trial: Trial) -> Any:
-        wanted = demand(
+    @property
+    def _resources(self) -> list[Mapping[str, float]]:
+        return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+
+    def _demand(self, trial: Trial, there: Iterable[Mapping[str, float]]) -> dict[str, Any]:
+        return demand(
             trial,
             cpus=self._cpus,
-            largest=max(int(n["Resources"].get("CPU", 0)) for n in self._ray.nodes()),
+            largest=max(int(node.get("CPU", 0)) for node in there),
             nodes=self._nodes.get(trial.identity.device, ()),
         )
+
+    def _submit(self, trial: Trial) -> Any:
+        wanted = self._demand(trial, self._resources)
         job = replace(self._job, threads=self._job.threads or wanted["num_cpus"])
         # Ray's own retries would begin the stream again in the middle of what was read of it.
         task = self._ray.remote(num_returns="streaming", max_retries=0)(run_on_node)
@@ -252,17 +253,6 @@ class _Attempt:
 
 class _Lost(NamedTuple):
     """In place of a record: the worker is gone."""
-
-
-def demand(trial: Trial, *, cpus: int, largest: int, nodes: Sequence[str]) -> dict[str, Any]:
-    """What Ray is asked for. largest: processors of the largest node, all of which a timed trial
-    gets, so that nothing else is there. nodes: those that have the trial's kind of GPU."""
-    if trial.device == "cpu":
-        return {"num_cpus": cpus if trial.shares_device else largest}
-    wanted: dict[str, Any] = {"num_cpus": cpus, "num_gpus": trial.devices}
-    if nodes:
-        wanted["label_selector"] = {"ray.io/node-id": f"in({','.join(nodes)})"}
-    return wanted
 
 
 def run_on_node(trial: Trial, job: Job, folder: str) -> Iterator[Progress | str]:

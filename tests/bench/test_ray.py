@@ -3,6 +3,7 @@
 import dataclasses
 import socket
 import sys
+import types
 from pathlib import Path
 
 import psutil
@@ -10,10 +11,12 @@ import pytest
 
 from bench.cli.selection import Selection, plan_selection
 from bench.compatibility import Problem
+from bench.errors import UsageError
+from bench.executors.cluster import demand, require_room
 from bench.executors.devices import Device
 from bench.executors.local import Job
 from bench.executors.pool import Pool
-from bench.executors.ray import RayExecutor, demand
+from bench.executors.ray import RayExecutor
 from tests.bench.test_interruption import wait_for
 from tests.bench.test_pool import Watcher, planned
 from tests.bench.test_run import run
@@ -105,11 +108,40 @@ def test_an_address_that_is_silent_is_named_without_asking_again(tmp_path):
     assert f"There is no Ray cluster at {address}" in done.stderr
 
 
+def test_a_cluster_that_may_ask_for_a_token_is_named_with_what_to_set(monkeypatch):
+    def init(**_):
+        raise ConnectionError("Failed to connect")
+
+    monkeypatch.setitem(sys.modules, "ray", types.SimpleNamespace(init=init))
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    with (
+        RayExecutor(JOB, "cpu", address="auto", jobs=None, cpus=1) as executor,
+        pytest.raises(UsageError, match=r"at auto: Failed .* set RAY_AUTH_MODE=token"),
+    ):
+        list(executor.records(planned("no-mixing"), Watcher()))
+
+
 def test_a_timed_trial_on_processors_asks_for_the_whole_of_a_node():
     (timed,) = planned("no-mixing", devices=CPU)
     (untimed,) = planned("no-mixing", devices=CPU, timing=False)
     assert demand(timed, cpus=2, largest=16, nodes=()) == {"num_cpus": 16}
     assert demand(untimed, cpus=2, largest=16, nodes=()) == {"num_cpus": 2}
+
+
+def test_a_trial_that_no_node_has_room_for_is_refused():
+    nodes = [{"CPU": 16.0}, {"CPU": 4.0, "GPU": 2.0}]
+    require_room([{"num_cpus": 16}, {"num_cpus": 4, "num_gpus": 2}], nodes)
+    with pytest.raises(UsageError, match="takes 17 processors and 0 GPUs of one node"):
+        require_room([{"num_cpus": 16}, {"num_cpus": 17}], nodes)
+    with pytest.raises(UsageError, match="nodes of this cluster have 16 and 0, or 4 and 2"):
+        require_room([{"num_cpus": 8, "num_gpus": 1}], nodes)
+
+
+def test_more_processors_than_a_cluster_has_are_refused_before_anything_runs(ray, monkeypatch):
+    monkeypatch.setattr(ray, "_cpus", 10_000)
+    trials = planned("no-mixing", devices=CPU, timing=False, set=("steps=5",))
+    with pytest.raises(UsageError, match="Lower --cpus"):
+        list(ray.records(trials, Watcher()))
 
 
 def test_a_trial_of_a_gpu_asks_for_one_on_a_node_that_has_its_kind():
