@@ -81,6 +81,7 @@ def test_resuming_a_grid_of_fifty_thousand_records(benchmark, half_a_grid) -> No
     folder, words = half_a_grid
     run = ("run", *words, "--seeds", "0-499", "--results", str(folder))
     benchmark.pedantic(command, args=run, rounds=3)
+    print(f"\npeak memory: {peak_of_children() / 2**20:.0f} MiB")
 
 
 def peak_of_children() -> int:
