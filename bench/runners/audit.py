@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from bench.errors import FailedGateError
 from bench.originals import originals
@@ -134,13 +135,22 @@ class Auditor:
         return tuple(index.to(x.device) for index in torch.unravel_index(flat, x.shape))
 
     def _sketch(self, result: object, step: int) -> Sketch:
-        found = [x.detach() for x in tensors(result)]
+        found = [_plain(x).detach() for x in tensors(result)]
         numbers = [x[places].clone() for x, places in zip(found, self._where, strict=True)]
         return Sketch([*numbers, found[0][..., step, :].clone()], step)
 
     def _draw(self, like: Tensor) -> Tensor:
         drawn = torch.randn(like.shape, generator=self._generator)
         return drawn.to(like.device, like.dtype)
+
+
+def _plain(x: Tensor) -> Tensor:
+    if type(x) not in (Tensor, Parameter) or x.layout != torch.strided:
+        raise FailedGateError(
+            f"output-is-plain-and-final: a timed call gave a {type(x).__name__}, and no plain"
+            " tensor: it may compute only when it is read."
+        )
+    return x
 
 
 @torch.no_grad()

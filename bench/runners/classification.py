@@ -22,6 +22,7 @@ from bench.runners.train import (
     first_batch,
     train,
 )
+from bench.runners.trained import require_example_alone
 from methods.api import Method
 from results.record import DataCard, Measured, Proportion, Training
 from tasks.api import Dataset, LoadRequest, Preset, TrainedTask
@@ -67,6 +68,7 @@ def _train_and_test(
     found.cost["step_seconds"] = trained.step_seconds
     report(Progress("test"))
     outcome = evaluate(runnable, dataset.test, plan.batch_size, **places)
+    require_example_alone(model, dataset.test, **places)
     found.training = Training(
         curve=trained.curve,
         evaluations=trained.evaluations,

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from bench.decoder import NextTokenModel
+from bench.errors import FailedGateError
 from bench.next_token import next_token_loss, read_next_tokens
 from bench.runners.checkpoints import Checkpoint
 from bench.runners.distributed import ALONE, Ranks, load_model, load_optimiser, settle, whole
 from bench.runners.inspection import redraw
 from bench.runners.schedule import learning_rate
 from bench.runners.train import Progress, Report, make_optimiser, precision
+from bench.runners.trained import require_past_kept
 from bench.stopwatch import StepClock
 from results.language import TextOutcome
 from tasks.api import Training
@@ -73,7 +75,7 @@ def train_run(
     """Make the steps of a run that it has not made, from the model's weights as they are.
 
     It ends early where the loss diverges, in training or on validation data: the last of its losses
-    is then infinity.
+    is then infinity. Raises FailedGateError where what was trained sees the future.
     saved: of a checkpoint that this run left, put back first. notes: go into checkpoints as well.
     """
     settle(here.model)
@@ -104,6 +106,17 @@ def train_run(
             state = _kept(here, optimiser, generator, run)
             if here.ranks.rank == 0:
                 checkpoint.save(notes | state)
+    try:
+        require_past_kept(
+            here.model,
+            here.corpus.validation,
+            num=here.micro_batch,
+            device=here.device,
+            dtype=here.dtype,
+        )
+    except FailedGateError:
+        checkpoint.forget()
+        raise
 
 
 def _between(plan: Training, run: Run) -> int:

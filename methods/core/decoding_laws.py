@@ -20,7 +20,7 @@ def segments_equal_whole(subject: Subject) -> None:
 
 
 def _continues(subject: Subject, segments: tuple[int, ...], what: str) -> None:
-    run = subject.build(True)
+    run = subject.build(True, trained=True)
     inputs = subject.inputs(sum(segments))
     o, state = run.prefill(cut(inputs, 0, segments[0]))
     outputs, start = [o], segments[0]

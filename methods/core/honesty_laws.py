@@ -1,5 +1,6 @@
 """The laws that a method breaks by deceit, or by a mistake that looks like it."""
 
+import itertools
 import random
 import threading
 from time import sleep
@@ -31,7 +32,8 @@ def future_not_seen_at_length(subject: Subject) -> None:
     for length in sorted(drawn | {max(2, longest)}):
         # One head takes less memory than any trial of this length does.
         alone = length > SPAN and subject.method.mixer is None
-        run = subject.build(True, heads=subject.heads(1, grouped=False) if alone else None)
+        heads = subject.heads(1, grouped=False) if alone else None
+        run = subject.build(True, heads=heads, trained=True)
         now = SECRET.randint(length // 2, length - 1)
         inputs, other = (subject.inputs(length, seed=seed, batch=1) for seed in (1, 2))
         if alone:
@@ -68,7 +70,7 @@ def modes_agree(subject: Subject) -> None:
     """Trained or tested, with gradients or without, it is the same, and its inputs stay as they
     were."""
     for causal in subject.directions:
-        run, time = subject.build(causal), subject.some_time()
+        run, time = subject.build(causal, trained=True), subject.some_time()
         inputs = subject.inputs(time)
         kept = [x.clone() for x in inputs]
         with torch.no_grad():
@@ -120,11 +122,11 @@ def output_is_plain_and_final(subject: Subject) -> None:
     that is still to fill it."""
     before = set(threading.enumerate())
     given: list[tuple[str, Tensor, Tensor]] = []
-    for causal in subject.directions:
-        inputs = subject.inputs(TIME)
+    for causal, time in itertools.product(subject.directions, (TIME, subject.some_time())):
+        inputs = subject.inputs(time)
         with torch.no_grad():
             o = subject.build(causal)(inputs)
-        what = f"the {way(causal)} output"
+        what = f"the {way(causal)} output of {time} tokens"
         if type(o) is not Tensor or o.layout != torch.strided:
             raise LawBrokenError(f"{what} is a {type(o).__name__}, and no plain tensor.")
         given.append((what, o, o.clone()))

@@ -149,7 +149,7 @@ def _require_past_kept(
 def batch_neighbours_not_seen(subject: Subject) -> None:
     """An example gives the same alone as in any batch."""
     for causal in subject.directions:
-        run, time = subject.build(causal), subject.some_time()
+        run, time = subject.build(causal, trained=True), subject.some_time()
         others = SECRET.randint(2, MOST_NEIGHBOURS)
         place = SECRET.randint(0, others)
         alone = subject.inputs(time, batch=1)

@@ -18,7 +18,7 @@ def padding_as_good_as_absent(subject: Subject) -> None:
     how many tokens came, and prompts of several lengths are padded before their first token.
     """
     for causal in subject.directions:
-        run = subject.build(causal)
+        run = subject.build(causal, trained=True)
         inputs, garbage = subject.inputs(TIME), subject.inputs(TIME, seed=2, norm=LARGE_NORM)
         _absent_after_the_last(run, inputs, garbage, subject.device)
         _contents_not_seen(run, inputs, garbage, _holes(subject.device))
@@ -77,7 +77,7 @@ def _absent_before_the_first(run: Runner, inputs: Inputs, garbage: Inputs, devic
 
 
 def _absent_across(subject: Subject) -> None:
-    run = subject.build(False)
+    run = subject.build(False, trained=True)
     q, k, v = subject.inputs(7, key_time=TIME)
     require_close(
         run((q, k, v), right_padding((LENGTH, LENGTH), TIME, subject.device)),

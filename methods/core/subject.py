@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from methods.api import Heads, Method
+from methods.api import Heads, Method, Redraws
 from methods.core.attention import BuiltAttention, build_attention
 from methods.core.multihead import BuiltMixer, build_mixer
 
@@ -23,6 +23,9 @@ MAX_TIME = 192
 D_MODEL = 24
 SPAN = 640
 """Lengths are drawn up to here where the trial's own longest is not known, or is longer."""
+
+MOVED = 0.1
+"""Of a weight's own size, or of 1 where it is zero: how far training moves it."""
 
 SECRET = random.SystemRandom()
 """Nobody can foresee its draws, a method that knows the laws by heart included."""
@@ -60,6 +63,8 @@ class Subject:
     """The longest sequence that will come; None: not known."""
     narrow: torch.dtype | None = None
     """The trial's half precision, if it computes in one."""
+    training: int = field(default_factory=lambda: SECRET.getrandbits(62))
+    """A seed of what stands for training: the same for all that is built of one subject."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -112,9 +117,10 @@ class Subject:
         dtype: torch.dtype | None = None,
         seed: int = 0,
         heads: Heads | None = None,
+        trained: bool = False,
     ) -> Runner:
         """A fresh instance, its random numbers from a generator of its own, calibrated if it asks
-        for that."""
+        for that. trained: with its weights moved as training moves them, and its draws new."""
         generator = torch.Generator().manual_seed(seed)
         heads = heads or self.heads()
         if self.method.mixer is None:
@@ -130,6 +136,8 @@ class Subject:
                 generator=generator,
                 **self.options,
             )
+        if trained:
+            _train(module, torch.Generator().manual_seed(self.training))
         return Runner(module=module.to(self.device, dtype or self.dtype).eval(), causal=causal)
 
     def inputs(
@@ -158,6 +166,18 @@ class Subject:
         if norm is not None:
             spread = [norm * x / x.norm(dim=-1, keepdim=True) for x in spread]
         return tuple(x.to(self.device, dtype or self.dtype) for x in spread)
+
+
+@torch.no_grad()
+def _train(module: nn.Module, generator: torch.Generator) -> None:
+    """What starts at zero hides what it is multiplied with: no weight stays where it starts."""
+    for weight in module.parameters():
+        if weight.requires_grad and weight.numel():
+            scale = float(weight.square().mean().sqrt()) or 1.0
+            weight += MOVED * scale * torch.randn(weight.shape, generator=generator)
+    for part in module.modules():
+        if isinstance(part, Redraws) and part.redraw_every:
+            part.redraw(generator)
 
 
 def calibrate(attention: BuiltAttention, spread: Tensor) -> None:
