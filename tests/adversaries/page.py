@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 
 from reports.readme import rewrite
-from tests.adversaries import offenders, shirkers
+from tests.adversaries import late, offenders, shirkers
 from tests.adversaries.patchers import PATCHES, SWITCHED
 
 PAGE = "docs/how-to/trust-a-result.md"
@@ -21,8 +21,9 @@ def with_table(text: str) -> str:
 
 def _rows() -> Iterator[tuple[str, str, str, str]]:
     caught = {
-        "gate": (*shirkers.AT_THE_GATE, *offenders.AT_THE_GATE),
-        "audit": shirkers.BY_THE_STOPWATCH,
+        "gate": (*shirkers.AT_THE_GATE, *offenders.AT_THE_GATE, *late.AT_THE_GATE),
+        "audit": (*shirkers.BY_THE_STOPWATCH, *late.BY_THE_STOPWATCH),
+        "after training": (*late.ON_TEXT, *late.ON_EXAMPLES),
     }
     for where, adversaries in caught.items():
         for one in adversaries:

@@ -12,18 +12,25 @@ from bench.originals import Originals, originals
 from bench.runners.audit import Auditor
 from methods.core.testing import GATE_LAWS, LAWS
 from tasks.data import pathfinder_drawing
-from tests.adversaries import offenders, shirkers
+from tests.adversaries import late, offenders, shirkers
 from tests.adversaries.page import PAGE, with_table
 from tests.adversaries.patchers import PATCHES, SWITCHED, Deed, source
-from tests.adversaries.trials import timed, trained
+from tests.adversaries.trials import classified, modelled, timed, trained
 from tests.processes import ROOT
 
 GATED = {
     f"{module.__name__}:{one.method.name.removeprefix('adversary-')}": one
-    for module in (shirkers, offenders)
+    for module in (shirkers, offenders, late)
     for one in module.AT_THE_GATE
 }
-TIMED = {one.method.name.removeprefix("adversary-"): one for one in shirkers.BY_THE_STOPWATCH}
+TIMED = {
+    one.method.name.removeprefix("adversary-"): one
+    for one in (*shirkers.BY_THE_STOPWATCH, *late.BY_THE_STOPWATCH)
+}
+TRAINED = [
+    *(pytest.param(one, modelled, id=one.method.name) for one in late.ON_TEXT),
+    *(pytest.param(one, classified, id=one.method.name) for one in late.ON_EXAMPLES),
+]
 NAMES = [law.name for law in LAWS]
 
 
@@ -60,6 +67,20 @@ def test_an_adversary_passes_the_gate_and_fails_by_what_was_timed(put, monkeypat
     assert record.reason.partition(": ")[0] in (one.law, *one.also), record.reason
     assert one.reads in record.reason
     assert record.curve is None
+
+
+@pytest.mark.parametrize(("one", "trial"), TRAINED)
+def test_an_adversary_passes_the_gate_and_fails_when_it_was_trained(put, one, trial):
+    record = trial(put(one))
+    assert record.status == "failed-gate", record.reason
+    assert record.reason.startswith(f"{one.law}: ")
+    assert one.reads in record.reason
+    assert record.metrics == []
+
+
+@pytest.mark.parametrize("trial", [modelled, classified])
+def test_who_is_honest_keeps_the_laws_when_it_was_trained(trial):
+    assert trial("methods.softmax:METHOD").status == "completed"
 
 
 @pytest.mark.slow

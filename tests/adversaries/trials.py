@@ -10,6 +10,7 @@ from bench.plan import Reference, Trial
 from bench.trial import run_trial
 from results.record import Identity, Record
 from tasks.cost import TASK as COST
+from tests.fakes.tiny_language import PRESET as TEXT
 from tests.fakes.tiny_task import TASK as MAJORITY
 
 HERE = Path(__file__)
@@ -33,6 +34,22 @@ def trained(locator: str, *, dtype: str = "float32", max_time: int = 15) -> Reco
     return _run(locator, "tests.fakes.tiny_task:TASK", preset, dtype)
 
 
+def modelled(locator: str) -> Record:
+    """A trial of next-token prediction, of 200 training steps."""
+    training = dataclasses.replace(TEXT.training, steps=200, evaluate_every=0)
+    preset = dataclasses.replace(TEXT, training=training)
+    task = "tests.fakes.tiny_language:TASK"
+    return _run(locator, task, preset, "float32", source="packaged")
+
+
+def classified(locator: str) -> Record:
+    """A trial of accuracy, of 200 training steps."""
+    preset = MAJORITY.presets[0]
+    training = dataclasses.replace(preset.training, steps=200)
+    preset = dataclasses.replace(preset, training=training)
+    return _run(locator, "tests.fakes.tiny_task:TASK", preset, "float32")
+
+
 def timed(locator: str, **sweep: Any) -> Record:
     """A trial of cost, of one cell."""
     quick = COST.presets[0]
@@ -42,13 +59,20 @@ def timed(locator: str, **sweep: Any) -> Record:
     return _run(locator, "tasks.cost:TASK", preset, "float32", reference=reference)
 
 
-def _run(locator: str, task: str, preset: Any, dtype: str, **rest: Any) -> Record:
+def _run(
+    locator: str,
+    task: str,
+    preset: Any,
+    dtype: str,
+    source: str = "generated",
+    **rest: Any,
+) -> Record:
     identity = Identity(
         method="adversary",
         task="t",
         task_version=1,
         preset="quick",
-        source="generated",
+        source=source,
         dtype=dtype,
     )
     trial = Trial(
