@@ -1,7 +1,7 @@
 """What a first experiment tells about the spread of the next: the pilot of a power analysis."""
 
 import itertools
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -17,6 +17,8 @@ NO_SEEDS: Final = (
     "The pilot has one seed: how much seeds differ is not known and taken as nothing, so that all"
     " of this is a lower bound."
 )
+Pair = tuple[Sequence[Score], Sequence[Score]]
+"""All seeds of two methods."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,21 +55,18 @@ def pilot_of(
     if len(groups) != 1:
         raise ValueError(_not_one(groups))
     ((column, scored),) = groups.items()
-    spreads = [
-        spread_of_pilot(a, b, paired=paired) for a, b in itertools.combinations(scored.values(), 2)
-    ]
+    spread, note = _mean(list(itertools.combinations(scored.values(), 2)), paired=paired)
     first = next(iter(scored.values()))[0]
     size = len(first.blocks) or first.trials
     unit = "blocks" if first.blocks else "examples"
     seeds = sorted({score.seed for group in scored.values() for score in group})
     told = f"pilot: {column.task}, preset {column.preset}, {column.source}, {column.dtype} on"
     told += f" {column.device}; {', '.join(scored)}; {size} {unit}; seeds {ranges(seeds)}"
-    spread = _mean(spreads)
     return Pilot(
         spread=spread if first.blocks else spread.with_gap(difference),
         examples=size if examples is None else examples,
         told=plain(told),
-        notes=(_seed_note(min(len(group) for group in scored.values())),),
+        notes=(note,),
         unit=unit,
     )
 
@@ -103,22 +102,46 @@ def _not_one(groups: Collection[Column]) -> str:
     )
 
 
-def _mean(spreads: list[Spread]) -> Spread:
-    """Pairs that cannot be paired are judged as the weaker test does, and so are all with them."""
-    n = len(spreads)
-    return Spread(
-        seeds=sum(each.seeds for each in spreads) / n,
-        examples=sum(each.examples for each in spreads) / n,
-        rest=sum(each.rest for each in spreads) / n,
-        paired=all(each.paired for each in spreads),
+def _mean(pairs: Sequence[Pair], *, paired: bool) -> tuple[Spread, str]:
+    """The mean over pairs, and what is known of seeds.
+
+    A pair that cannot be paired is judged as the weaker test does, and so are all with it. Only
+    pairs of several seeds say how much these differ.
+    """
+    spreads = [spread_of_pilot(a, b, paired=paired) for a, b in pairs]
+    if paired and not all(each.paired for each in spreads):
+        return _mean(pairs, paired=False)
+    seeds = [_num_seeds(a, b, paired=paired) for a, b in pairs]
+    known = [each.seeds for each, found in zip(spreads, seeds, strict=True) if found > 1]
+    spread = Spread(
+        seeds=sum(known) / len(known) if known else 0.0,
+        examples=sum(each.examples for each in spreads) / len(spreads),
+        rest=sum(each.rest for each in spreads) / len(spreads),
+        paired=paired,
     )
+    return spread, _seed_note(seeds)
 
 
-def _seed_note(seeds: int) -> str:
-    if seeds < 2:
+def _num_seeds(a: Sequence[Score], b: Sequence[Score], *, paired: bool) -> int:
+    """Those that tell how much seeds differ: that both have, or that either has."""
+    mine, theirs = ({score.seed for score in group} for group in (a, b))
+    return len(mine & theirs) if paired else max(len(mine), len(theirs))
+
+
+def _seed_note(seeds: Sequence[int]) -> str:
+    """From the seeds of each pair."""
+    several = [found for found in seeds if found > 1]
+    if not several:
         return NO_SEEDS
-    low, high = deviation_bounds(seeds)
-    return (
-        f"{seeds} seeds tell their standard deviation roughly: the true one is {low:.2g} to"
+    fewest = min(several)
+    low, high = deviation_bounds(fewest)
+    note = (
+        f"{fewest} seeds tell their standard deviation roughly: the true one is {low:.2g} to"
         f" {high:.2g} times as large (95 %, normal), and the seeds needed go with its square."
     )
+    if len(several) < len(seeds):
+        note += (
+            f" How much seeds differ is taken from {len(several)} of {len(seeds)} pairs of methods:"
+            " the others tell of one seed alone."
+        )
+    return note

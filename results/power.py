@@ -103,33 +103,53 @@ def spread_of_numbers(
 def spread_of_pilot(a: Sequence[Score], b: Sequence[Score], *, paired: bool = True) -> Spread:
     """From scores of both methods in a first experiment, paired where the records allow it.
 
-    Unbiased estimates from the mean squares, those below zero taken as zero. One seed says nothing
-    of seeds, and counts all that varies by example as not lessened by more of them. Raises
-    ValueError for scores that are neither proportions nor blocks.
+    Paired are the seeds that both have. Unbiased estimates from the mean squares, those below zero
+    taken as zero. One seed says nothing of seeds, and counts all that varies by example as not
+    lessened by more of them. Raises ValueError for scores that are neither proportions nor blocks.
     """
-    terms = (paired_blocks(a, b) or paired_outcomes(a, b)) if paired else []
-    if terms and terms[0].seeds == terms[1].seeds and terms[0].values.shape[1] > 1:
-        return _components(terms[0], terms[1])
-    if any(score.trials is None for score in (*a, *b)):
+    seeds = {score.seed for score in a} & {score.seed for score in b} if paired else set()
+    first, second = ([score for score in group if score.seed in seeds] for group in (a, b))
+    terms = paired_blocks(first, second) or paired_outcomes(first, second)
+    if terms and terms[0].values.shape[1] > 1:
+        gap = [terms[0], replace(terms[1], weight=-1.0)]
+        return replace(_components(gap), paired=True)
+    alone = [_alone(group) for group in (a, b)]
+    known = [each.seeds for each, group in zip(alone, (a, b), strict=True) if len(group) > 1]
+    return Spread(
+        # A method of one seed is taken to vary as the other does.
+        seeds=2 * sum(known) / len(known) if known else 0.0,
+        examples=sum(each.examples for each in alone),
+        rest=sum(each.rest for each in alone),
+    )
+
+
+def _alone(group: Sequence[Score]) -> Spread:
+    """Of one method by itself: over the blocks of a text, else a proportion's of examples."""
+    if any(score.blocks for score in group):
+        # The tokens of a block are no independent draws: p(1-p) is the variance of one token.
+        terms = paired_blocks(group)
+        if not terms or terms[0].values.shape[1] < 2:
+            raise ValueError("a pilot on a text takes two blocks or more, the same for all seeds.")
+        return _components(terms)
+    if any(score.trials is None for score in group):
         raise ValueError("the scores of a pilot are proportions of examples, or values by block.")
-    values = [np.array([score.value for score in group]) for group in (a, b)]
-    by_seed = sum(float(each.var(ddof=1)) for each in values if len(each) > 1)
-    by_example = sum(float(each.mean() * (1 - each.mean())) for each in values)
-    return Spread(seeds=by_seed, examples=by_example)
+    values = np.array([score.value for score in group])
+    mean = float(values.mean())
+    by_seed = float(values.var(ddof=1)) if len(group) > 1 else 0.0
+    return Spread(seeds=by_seed, examples=mean * (1 - mean))
 
 
-def _components(first: Term, second: Term) -> Spread:
-    """From the mean squares of the differences, as the parts of their mean's variance hold them."""
-    seeds, examples = first.values.shape
-    found = [variance for variance, _ in parts_of([first, replace(second, weight=-1.0)])]
+def _components(terms: Sequence[Term]) -> Spread:
+    """From the mean squares of a sum with the same seeds, as `parts_of` its mean hold them."""
+    seeds, examples = terms[0].values.shape
+    found = [variance for variance, _ in parts_of(terms)]
     if seeds == 1:
-        return Spread(seeds=0.0, examples=found[0] * examples, paired=True)
+        return Spread(seeds=0.0, examples=found[0] * examples)
     by_example, by_seed, rest = found
     return Spread(
         seeds=max(0.0, by_seed + rest) * seeds,
         examples=max(0.0, by_example + rest) * examples,
         rest=-rest * seeds * examples,
-        paired=True,
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from bench.cli.power import power_command
 from bench.errors import UsageError
 from results.store import Store
+from tests.results.language import fake_language_record
 from tests.results.records import failed_record, fake_identity, fake_record
 
 
@@ -71,6 +72,35 @@ def test_the_pair_can_be_named_and_left_unpaired(folder, capsys):
     pair = planned(capsys, **options, methods=("performer", "fake-floor"))
     assert "performer, fake-floor" in pair["told"]
     assert not planned(capsys, **options, paired=False)["spread"]["paired"]
+
+
+@pytest.fixture
+def unequal(tmp_path: Path) -> Path:
+    """A language task on which one method has one seed, and the others three."""
+    store = Store(tmp_path)
+    for method, seeds in (("performer", 3), ("darkformer", 3), ("lfk", 1)):
+        for seed in range(seeds):
+            store.write(fake_language_record(method, 0.30, seed=seed))
+    return tmp_path
+
+
+def test_one_pair_of_unequal_seeds_does_not_undo_the_pairing_of_a_pilot(unequal, capsys):
+    plan = planned(capsys, difference=0.02, task="c4/finetune", results=unequal)
+    assert plan["spread"]["paired"]
+    assert plan["unit"] == "blocks"
+    assert "3 seeds tell their standard deviation" in plan["notes"][0]
+    assert "taken from 1 of 3 pairs" in plan["notes"][0]
+    assert plan["seeds_needed"] == 2
+
+
+def test_pairs_that_share_no_seed_leave_a_pilot_unpaired_and_say_so(unequal, capsys):
+    Store(unequal).write(fake_language_record("linformer", 0.30, seed=7))
+    plan = planned(capsys, difference=0.02, task="c4/finetune", results=unequal)
+    assert plan == planned(
+        capsys, difference=0.02, task="c4/finetune", results=unequal, paired=False
+    )
+    # Blocks of some 0.024 deviation: two proportions of tokens would need a hundred times as many.
+    assert 10 < plan["choices"][0]["examples_needed"] < 60
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,42 @@ def test_blocks_make_a_pilot_and_a_bare_number_does_not():
         spread_of_pilot(bare, bare)
 
 
+def test_a_pilot_of_blocks_that_is_not_paired_takes_how_far_blocks_lie_apart():
+    # The variance of one token, m(1-m), would be a hundred times as much.
+    rng = np.random.default_rng(43)
+    hard = [rng.normal(0, 0.04, 2000) for _ in range(2)]
+    pilot = [blocks(rng, 0.3, each, seeds=40) for each in hard]
+    found = spread_of_pilot(*pilot, paired=False)
+    assert not found.paired
+    assert found.examples == pytest.approx(2 * 0.04**2, rel=0.1)
+    assert found.rest == pytest.approx(2 * 0.03**2, rel=0.1)
+    assert found.seeds == pytest.approx(2 * 0.01**2, rel=0.4)
+    one = spread_of_pilot(*([group[0]] for group in pilot), paired=False)
+    assert one.examples == pytest.approx(2 * (0.04**2 + 0.03**2), rel=0.1)
+
+
+def test_a_pilot_is_paired_on_the_seeds_that_both_methods_have():
+    rng = np.random.default_rng(47)
+    hard = rng.normal(0, 0.1, 64)
+    many, few = blocks(rng, 0.3, hard, seeds=3), blocks(rng, 0.2, hard, seeds=2)
+    assert spread_of_pilot(many, few) == spread_of_pilot(many[:2], few)
+    assert spread_of_pilot(many[1:], few[:1]) == spread_of_pilot(many[1:], few[:1], paired=False)
+
+
+def test_a_method_of_one_seed_is_taken_to_vary_as_the_other_does():
+    rng = np.random.default_rng(53)
+    group = drawn(rng, np.full(500, 0.4), seeds=6, spread=0.05)
+    both = spread_of_pilot(group, group, paired=False)
+    assert spread_of_pilot(group, group[:1], paired=False).seeds == pytest.approx(both.seeds)
+
+
+def test_one_block_does_not_tell_how_far_blocks_lie_apart():
+    rng = np.random.default_rng(59)
+    single = blocks(rng, 0.3, np.zeros(1), seeds=3)
+    with pytest.raises(ValueError, match="two blocks or more"):
+        spread_of_pilot(single, single)
+
+
 def test_methods_that_never_disagreed_still_have_to_for_a_difference():
     agreeing = Spread(seeds=0.0, examples=0.0, paired=True)
     assert agreeing.with_gap(0.1).examples == pytest.approx(0.09)
