@@ -19,6 +19,7 @@ ENOUGH: Final = 3
 """Degrees of freedom from which on the spread between runs is taken from the records."""
 BETWEEN_RUNS: Final = "spread between runs"
 OTHER_MACHINE: Final = "measured on two machines, or with other numbers of threads"
+NOTHING_MEASURED: Final = "a run measured 0, of which there is no ratio"
 Kind = Literal["score", "time", "memory", "counted", "trial"]
 
 

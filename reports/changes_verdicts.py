@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from reports.change import BETWEEN_RUNS, ENOUGH, LEAST, Change, Found, Runs
+from reports.change import BETWEEN_RUNS, ENOUGH, LEAST, NOTHING_MEASURED, Change, Found, Runs
 from results.ratios import Ratio, between_runs, ratio_of_runs, ratio_of_samples
 from results.statistics import LEVEL, Interval, holm
 
@@ -28,6 +28,8 @@ def _judged(waiting: Sequence[Runs]) -> Iterator[Change]:
         change = replace(runs.change, old=old, new=new)
         if [*runs.old] == [*runs.new] and [*runs.old_samples] == [*runs.new_samples]:
             yield replace(change, verdict="same")
+        elif not (old and new):
+            yield replace(change, verdict="not compared", reason=NOTHING_MEASURED)
         elif spread is not None and spread.freedom >= ENOUGH:
             yield _with(change, ratio_of_runs(runs.new, runs.old, spread))
         elif runs.old_samples and runs.new_samples:
@@ -39,6 +41,9 @@ def _judged(waiting: Sequence[Runs]) -> Iterator[Change]:
 
 
 def _middle(values: Sequence[float]) -> float:
+    """The geometric mean; 0 where one of them is, as memory can be that the trial took before."""
+    if not all(values):
+        return 0.0
     return math.exp(statistics.fmean(map(math.log, values)))
 
 

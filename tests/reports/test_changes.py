@@ -97,6 +97,29 @@ def test_scores_on_other_data_or_by_another_protocol_are_not_compared():
     assert "steps 300, 600" in judged(runs(), longer)["accuracy"].reason
 
 
+def with_memory(records: Sequence[Record], *peaks: int) -> list[Record]:
+    return [
+        r.model_copy(update={"cost": r.cost.model_copy(update={"peak_memory_bytes": peak})})
+        for r, peak in zip(records, peaks, strict=True)
+        if r.cost is not None
+    ]
+
+
+@pytest.mark.parametrize("format", ["table", "csv", "json"])
+@pytest.mark.parametrize("peaks", [(0, 0, 0), (2**20, 0, 2**20)])
+def test_a_memory_of_nothing_is_shown_and_not_compared(peaks, format):
+    some, none = runs(), with_memory(runs(), *peaks)
+    for old, new in ((some, none), (none, some)):
+        memory = judged(old, new)["peak_memory_bytes"]
+        assert memory.verdict == "not compared"
+        assert "measured 0" in memory.reason
+        assert 0.0 in (memory.old, memory.new)
+        found = changes(old, new)
+        grid = change_grid(found, old, new, ("old", "new"))
+        assert "measured 0" in " ".join(render_changes(grid, found, format).split()).lower()
+    assert judged(none, none)["peak_memory_bytes"].verdict == "same"
+
+
 def test_another_option_preset_or_source_is_another_trial():
     old = [fake_record(fake_identity("performer", preset="small"))]
     new = [fake_record(fake_identity("performer", preset="quick"))]
