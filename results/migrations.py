@@ -1,5 +1,6 @@
 """Steps that bring a record of an older schema to the current one, a version at a time."""
 
+import re
 import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,12 +11,17 @@ Document = dict[str, Any]
 Step = Callable[[Document], Document]
 
 
-def _same(document: Document) -> Document:
-    """Schemas 2 to 5 only add a field each that may be absent."""
-    return document
+def _one_core(document: Document) -> Document:
+    """Schemas 2 to 5 only add a field each that may be absent. A machine of one core was called
+    one of `1 cores` before, and its times would stand in two tables."""
+    machine = document.get("machine")
+    name = machine.get("name") if isinstance(machine, dict) else None
+    if not isinstance(machine, dict) or not isinstance(name, str):
+        return document
+    return document | {"machine": machine | {"name": re.sub(r", 1 cores(?=,|$)", ", 1 core", name)}}
 
 
-STEPS: Mapping[int, Step] = dict.fromkeys(range(1, SCHEMA), _same)
+STEPS: Mapping[int, Step] = dict.fromkeys(range(1, SCHEMA), _one_core)
 """From the version a document has to the step that raises it by one. Schema 1 is the first."""
 
 

@@ -139,6 +139,27 @@ def test_migration_goes_step_by_step_and_leaves_its_argument():
     assert old == {"schema": 0, "a": 5}
 
 
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        ("Fake CPU, 1 cores, 8 GiB", "Fake CPU, 1 core, 8 GiB"),
+        ("Fake GPU, 8 GiB, with Fake CPU, 1 cores", "Fake GPU, 8 GiB, with Fake CPU, 1 core"),
+        ("Fake CPU, 11 cores, 8 GiB", "Fake CPU, 11 cores, 8 GiB"),
+    ],
+)
+def test_a_machine_of_one_core_has_one_name_in_records_old_and_new(store, then, now):
+    path = written(store, fake_record(machine=then))
+    change(path, schema=1)
+    (found,) = store.read().records
+    assert found.machine.name == now
+
+
+@pytest.mark.parametrize("machine", [None, "Fake CPU, 1 cores, 8 GiB", {"name": 1}])
+def test_a_machine_that_is_none_is_left_to_the_schema(machine):
+    old = {"schema": 1, "machine": machine}
+    assert migrations.migrate(old)["machine"] == machine
+
+
 @pytest.mark.parametrize("schema", [None, "1", True, 1.0])
 def test_a_schema_that_is_no_number_is_refused(schema):
     with pytest.raises(migrations.MigrationError, match="not a version number"):
