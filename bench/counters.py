@@ -11,15 +11,18 @@ of the rectangle stands apart, in `masked_flops`; `analytic_attention_flops` hal
 import functools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
+
+from methods.core.storages import Seen, storages, written_to
 
 TORCH_OPERATIONS = "torch operations"
 """The kernel of a method that is written in ordinary tensor operations."""
@@ -32,6 +35,8 @@ _FREE = re.compile(
     r"|(sym_)?(size|stride|numel|storage_offset|is_contiguous)|dim|is_same_size"
 )
 """They read and write no element, whatever their schema says."""
+_SHAPED = re.compile(r"new_\w+|\w+_like")
+"""They read no element of the tensor whose shape they take."""
 _EXPONENTIAL = frozenset(
     {"exp", "exp2", "expm1", "sigmoid", "silu", "softplus", "tanh", "elu", "mish", "logaddexp"}
     | {"_softmax", "_log_softmax", "_safe_softmax", "logsumexp", "logcumsumexp", "log_sigmoid"}
@@ -41,6 +46,8 @@ _UNKNOWN_WORDS = ("linalg_", "_fft_", "_cdist", "rnn", "lstm", "gru", "_int_mm",
 """Parts of names of torch's own operations that do matrix-like work without a formula here."""
 _ELEMENTWISE = frozenset({"linalg_vector_norm"})
 """They have such a part in their name and do no such work."""
+_TABLES = 0.01
+"""Of the bytes moved, the share below which what came from outside is taken for constants."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,25 +67,71 @@ class Counts:
     """Attention kernels in the order first seen; a backward goes by its forward's name."""
     blind: tuple[str, ...]
     """Operations whose work `flops` lacks: where there are any, an analytic count is needed."""
+    outside: bool
+    """Whether work was done past torch's dispatcher, so that no other count tells of the call."""
 
 
-def count_call(fn: Callable[[], object]) -> Counts:
+def count_call(fn: Callable[[], object], inputs: Sequence[Tensor] = ()) -> Counts:
     """Run `fn` once, eagerly, and count every operation that reaches torch's dispatcher.
 
-    What is launched past the dispatcher (an extension without registered operations, a bare Triton
-    kernel) cannot be seen: for such a method, count analytically.
+    What works past the dispatcher (numpy, an extension without registered operations, a bare Triton
+    kernel) cannot be seen, but it leaves a trace: contents that no operation wrote, or `inputs` of
+    which none read anything.
     """
     tally = _Tally()
     with tally:
-        fn()
+        result = fn()
+    tally.trace.read(result)
+    del result
+    from_outside = tally.trace.bytes_from_outside()
+    outside = from_outside > _TABLES * tally.bytes_moved or not tally.trace.reached(inputs)
     return Counts(
         flops=tally.flops,
         masked_flops=tally.masked_flops,
         exps=tally.exps,
         bytes_moved=tally.bytes_moved,
-        kernels=tuple(tally.kernels) or (TORCH_OPERATIONS,),
+        kernels=tuple(tally.kernels) or (() if outside else (TORCH_OPERATIONS,)),
         blind=tuple(tally.blind),
+        outside=outside,
     )
+
+
+class _Trace:
+    """Which contents operations read and wrote."""
+
+    def __init__(self) -> None:
+        # A weak reference keeps its number from being given to another storage.
+        self._written: dict[int, StorageWeakRef] = {}
+        self._found: dict[int, Seen] = {}
+        self._read: set[int] = set()
+
+    def follow(self, func: Any, name: str, args: Any, kwargs: dict[str, Any], out: Any) -> None:
+        """What this operation, no view, does to the contents of its tensors."""
+        into = written_to(func, args, kwargs)
+        if kwargs.get("beta") == 0:
+            # What is multiplied by nothing may have been left empty.
+            into.append(args[0])
+        if not _SHAPED.fullmatch(name):
+            over = {id(x) for x in pytree.tree_leaves(into)}
+            self.read([x for x in pytree.tree_leaves((args, kwargs)) if id(x) not in over])
+        for storage in storages((out, into)):
+            self._written.setdefault(storage._cdata, StorageWeakRef(storage))
+
+    def read(self, tree: object) -> None:
+        """The contents of its tensors are looked at."""
+        for storage in storages(tree):
+            self._read.add(storage._cdata)
+            if storage._cdata not in self._written and storage._cdata not in self._found:
+                self._found[storage._cdata] = Seen(StorageWeakRef(storage), storage.nbytes())
+
+    def bytes_from_outside(self) -> int:
+        """Bytes that were read, though no operation had written them, and are gone by now: what was
+        there before the call is there after it."""
+        return sum(x.num_bytes for x in self._found.values() if x.ref.expired())
+
+    def reached(self, inputs: Sequence[Tensor]) -> bool:
+        """Whether any of these was read; there may be none."""
+        return not inputs or any(x._cdata in self._read for x in storages(inputs))
 
 
 class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -94,6 +147,7 @@ class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.bytes_moved = 0
         self.kernels: dict[str, None] = {}
         self.blind: dict[str, None] = {}
+        self.trace = _Trace()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -119,6 +173,7 @@ class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
             # A tensor to write into comes back as the result: it is written once and not read.
             read = {k: v for k, v in kwargs.items() if k != "out"}
             self.bytes_moved += sum(map(_num_bytes, pytree.tree_leaves((args, read, out))))
+            self.trace.follow(func, name, args, kwargs, out)
         return out
 
     def _note_fused(self, func: Any, args: Any, kwargs: dict[str, Any], work: int) -> None:

@@ -36,10 +36,12 @@ class CostCell(Frozen):
     reference_reason: str = ""
     """Why there are no samples of the reference."""
     peak_bytes: Count | None = None
-    """Incremental peak of one warmed call; what it returns is in it, what it is given is not."""
+    """Incremental peak of one warmed call, and the tensors that it uses and keeps between calls;
+    what it returns is in it, what it is given is not."""
     reference_peak_bytes: Count | None = None
     allocated_bytes: Count | None = None
-    """The same by the profiler's account of every tensor's allocation, the same in every run."""
+    """The same by the profiler's account of every tensor's allocation, the same in every run.
+    Absent where work is done outside torch's operations."""
     reference_allocated_bytes: Count | None = None
     flops: Count | None = None
     """Counted in one call, 2 per multiply-add; of a fused causal kernel the half that it needs."""

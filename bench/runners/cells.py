@@ -14,7 +14,7 @@ from bench.errors import FailedGateError
 from bench.runners.audit import Auditor
 from bench.runners.clocks import ReadClock, clock_flags
 from bench.runners.counting import count
-from bench.runners.footprint import Scales, allocated_bytes
+from bench.runners.footprint import Scales, allocated_bytes, kept_bytes
 from bench.runners.forecast import History, Known
 from bench.runners.refusals import Refusal, attempt, gib
 from bench.runners.samples import Stopwatch, Turn, is_noisy, take_turns, warm_up
@@ -28,7 +28,7 @@ from bench.runners.workloads import (
 )
 from results.curve import CostCell
 
-EXTRA_CALLS = 11
+EXTRA_CALLS = 12
 """Calls of one cell that are no samples: to build, count, weigh, warm up and audit."""
 MEMORY_SHARE = 0.8
 """Of the free memory, what a forecast may fill."""
@@ -51,6 +51,8 @@ class Ready(NamedTuple):
     workload: Workload
     auditor: Auditor
     known: Known
+    kept_bytes: int
+    """What it keeps between calls."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -177,12 +179,13 @@ def _first_call(place: Place, entrant: Entrant, tools: Equipment) -> Ready:
         if sum(seconds) + min(seconds) > sweep.cell_seconds / 4:
             break
         seconds.append(tools.stopwatch.seconds(workload.call))
-    allocated = 0
+    kept = allocated = 0
     if min(seconds) * calls < sweep.cell_seconds:
+        kept = kept_bytes(workload.call, workload.given)
         allocated = allocated_bytes(workload.call, tools.conditions.device)
-    known = Known(place.length, setup, min(seconds), workload.given_bytes + allocated)
+    known = Known(place.length, setup, min(seconds), workload.given_bytes + kept + allocated)
     entrant.histories[place.mode, place.causal].add(known)
-    return Ready(entrant.contestant, workload, auditor, known)
+    return Ready(entrant.contestant, workload, auditor, known, kept)
 
 
 def _stop(entrant: Entrant, place: Place, refusal: Refusal) -> None:
@@ -201,12 +204,12 @@ def _measure(
 ) -> CostCell:
     workload = ready.workload
     counted = count(workload, ready.known.call_seconds, place, method.contestant, tools.conditions)
-    weight = tools.scales.weigh(workload.call)
+    weight = tools.scales.weigh(workload.call, ready.kept_bytes)
     of_reference: dict[str, Any] = {}
     entrants = [ready]
     if isinstance(other, Ready):
         entrants.append(other)
-        other_weight = tools.scales.weigh(other.workload.call)
+        other_weight = tools.scales.weigh(other.workload.call, other.kept_bytes)
         of_reference = {
             "reference_peak_bytes": other_weight.peak_bytes,
             "reference_allocated_bytes": other_weight.allocated_bytes,
@@ -220,7 +223,7 @@ def _measure(
         reference_seconds=samples[1] if len(samples) > 1 else [],
         reference_reason=other.reason if isinstance(other, Refusal) else "",
         peak_bytes=weight.peak_bytes,
-        allocated_bytes=weight.allocated_bytes,
+        allocated_bytes=None if counted.outside else weight.allocated_bytes,
         **of_reference,
         flops=counted.flops,
         exps=counted.exps,

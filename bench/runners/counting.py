@@ -6,6 +6,8 @@ from bench.counters import Counts, analytic_attention_flops, count_call
 from bench.runners.workloads import Conditions, Contestant, Place, Workload
 from methods.core.multihead import state_bytes
 
+OUTSIDE = "Its work is done outside torch's operations, where the counter is blind."
+
 
 class Counted(NamedTuple):
     """Absent is what could not be counted; `reason` then says why."""
@@ -16,6 +18,8 @@ class Counted(NamedTuple):
     kernels: tuple[str, ...] = ()
     reason: str = ""
     least_bytes: int | None = None
+    outside: bool = False
+    """Whether torch's operations are not all that it does: its allocations are not all then."""
 
 
 def count(
@@ -29,9 +33,17 @@ def count(
     its samples."""
     if call_seconds > conditions.sweep.cell_seconds / 4:
         return Counted(reason=f"Not counted: one call takes {call_seconds:.2g} s.")
-    results: list[object] = []
-    counts = count_call(lambda: results.append(workload.call()))
-    least = workload.given_bytes + state_bytes(results[0])
+    returned: list[int] = []
+
+    def call() -> object:
+        result = workload.call()
+        returned.append(state_bytes(result))
+        return result
+
+    counts = count_call(call, workload.inputs)
+    least = workload.given_bytes + returned[0]
+    if counts.outside:
+        return Counted(kernels=counts.kernels, reason=OUTSIDE, least_bytes=least, outside=True)
     counted = Counted(
         flops=counts.flops - counts.masked_flops,
         exps=counts.exps,

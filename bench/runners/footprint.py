@@ -1,19 +1,22 @@
 """How much memory one warmed call takes, weighed in two ways."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 from torch.autograd.profiler import profile
 
 from bench.memory import PeakMemory, large_blocks_mapped
+from methods.core.storages import Watch, storages
 
 Call = Callable[[], object]
 
 
 class Footprint(NamedTuple):
-    """Bytes above the moment before the call, at their highest."""
+    """Bytes that a call needs beyond what it is given, at their highest."""
 
     peak_bytes: int | None
     """As the system or the GPU's allocator saw it."""
@@ -43,11 +46,13 @@ class Scales:
     def __exit__(self, *_: object) -> None:
         self._thread.shutdown()
 
-    def weigh(self, call: Call) -> Footprint:
-        """Both weights. The call runs three times; it must have run before in this thread."""
+    def weigh(self, call: Call, kept: int = 0) -> Footprint:
+        """Both weights, each with what it keeps between calls. The call runs three times; it must
+        have run before in this thread."""
         with large_blocks_mapped():
             peak = self._thread.submit(_peak, call, self._device).result()
-        return Footprint(peak, allocated_bytes(call, self._device))
+        allocated = kept + allocated_bytes(call, self._device)
+        return Footprint(None if peak is None else kept + peak, allocated)
 
 
 def _peak(call: Call, device: str) -> int | None:
@@ -77,3 +82,15 @@ def allocated_bytes(call: Call, device: str) -> int:
         now += event.nbytes()
         highest = max(highest, now)
     return highest
+
+
+def kept_bytes(call: Call, given: Iterable[Tensor]) -> int:
+    """Bytes of torch's tensors that one call uses and that stay after it: not what is given, nor
+    its result, but what earlier calls left for it, such as a mask or a place to write in."""
+    watch = Watch()
+    with watch:
+        result = call()
+    del result
+    # What refers to itself in a circle goes with the next collection.
+    gc.collect()
+    return watch.found(apart_from=storages(tuple(given)))

@@ -34,7 +34,9 @@ def price_of_step(
         counts = count_call(step)
     flops: int | None = counts.flops
     how = "counted, forward and backward, 2 per multiply-add"
-    if counts.blind:
+    if counts.outside:
+        flops, how = None, "not counted: work is done outside torch's operations"
+    elif counts.blind:
         unseen = _unseen_flops(twin, lambda: loss_of(twin), device, dtype)
         flops = None if unseen is None else counts.flops + unseen
         how += f"; the counter is blind to {', '.join(counts.blind)}"
@@ -43,7 +45,7 @@ def price_of_step(
     return {
         "flops_per_step": flops,
         "flops_method": how,
-        "bytes_moved_per_step": counts.bytes_moved,
+        "bytes_moved_per_step": None if counts.outside else counts.bytes_moved,
         "kernels": list(counts.kernels),
     }
 

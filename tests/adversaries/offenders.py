@@ -1,5 +1,8 @@
 """Adversaries that compute something else than they say, here or there."""
 
+import itertools
+import math
+
 import torch
 
 from methods.api import AttentionModule, Capabilities
@@ -7,6 +10,7 @@ from tests.adversaries.adversary import Halved, adversary, honest, less
 from tests.adversaries.hidden import AT_THE_GATE as HIDDEN
 
 _SUMS = {}
+_PAGES, _NEXT = torch.zeros(64, 4096, dtype=torch.float64), itertools.count()
 
 
 def tidies_while_training(q, k, v, *, causal=False, key_padding=None):
@@ -129,6 +133,19 @@ class KeepsItInAGlobal(Running):
         return _SUMS[int(state[0])]
 
 
+class KeepsItInAPool(Running):
+    """Keeps its state in pages that were there before, and reports the number of its page."""
+
+    def put(self, total, count):
+        page = next(_NEXT) % len(_PAGES)
+        _PAGES[page, : total.numel()] = total.detach().flatten()
+        return torch.tensor([page, count, *total.shape]), total.new_empty(0)
+
+    def take(self, state):
+        (page, count, *shape), like = state[0].tolist(), state[1]
+        return _PAGES[page, : math.prod(shape)].view(shape).to(like.dtype), count
+
+
 class KeepsItInAFunction(Running):
     """Reports a state that holds a function, in which the rest is hidden."""
 
@@ -194,6 +211,7 @@ AT_THE_GATE = (
     adversary(forgets_padding, PADDING, "without the padded places"),
     adversary(KeepsItInItself, KEPT, "B that its state does not report", can=STEPS),
     adversary(KeepsItInAGlobal, KEPT, "B that its state does not report", can=STEPS),
+    adversary(KeepsItInAPool, KEPT, "going on elsewhere from a copy of the state", can=STEPS),
     adversary(KeepsItInAFunction, KEPT, "B that its state does not report", can=STEPS),
     adversary(ForgetsToReport, KEPT, "B that its state does not report", can=STEPS, max_time=600),
     adversary(Ages, MODES, "in train mode with gradients differs"),
