@@ -8,10 +8,12 @@ from reports.cells import (
     Cell,
     Comparison,
     highest_floor,
+    mean_columns,
     suite_columns,
     suite_majority,
     suite_means,
 )
+from reports.code_notes import code_notes
 from reports.columns import Column, Contender, Facts
 from reports.grid import NOT_RUN, Entry, Grid, Notes, Section, plain, ranges
 from reports.ranking import HEAD as RANK_HEAD
@@ -80,11 +82,11 @@ def _grid(comparison: Comparison, columns: Sequence[Column]) -> Grid:
     for column in columns:
         facts = comparison.columns[column]
         header.append(column_head(column, facts, notes.letter(column_note(column, facts))))
-    members = suite_columns(columns)
+    members = mean_columns(columns)
     means = suite_means(comparison, members) if members else {}
     if members:
         header.append(("mean", "of the 5", f"[{notes.letter(_mean_note(comparison, members))}]"))
-    ranked = members or list(columns)
+    ranked = suite_columns(columns) or list(columns)
     ranks = suite_ranks(comparison, ranked)
     if ranks:
         header.append((*RANK_HEAD, f"[{notes.letter(rank_note(ranks, ranked))}]"))
@@ -217,6 +219,8 @@ def _explain(
             notes.general.append(
                 f"Beware: in {column.task} the cells differ in {name}: {', '.join(values)}."
             )
+        mine = {x.label: comparison.cell(x, column) for x in comparison.contenders}
+        notes.general += [f"Beware: in {column.task} {text}" for text in code_notes(mine)]
     if any(row.dirty for cell in cells for row in cell.rows):
         notes.general.append("Some records were made with uncommitted changes in the code.")
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from reports.accuracy import block_title, column_head, column_note, number
-from reports.cells import Cell, Comparison, suite_columns, suite_means
+from reports.cells import Cell, Comparison, mean_columns, suite_means
 from reports.columns import Column, Contender
 from reports.grid import NOT_RUN, Entry, Grid, Notes, Section, plain
 from reports.matching import match_values, matches, protocol_grids, shared_blocks, verdict
@@ -45,7 +45,7 @@ def _beside(comparison: Comparison, columns: Sequence[Column], table: Table) -> 
         letter = notes.letter(f"Ours: {column_note(column, facts)}")
         task, _, mark = column_head(column, facts, letter)
         header += [(task, "ours", mark), (task, "publ.")]
-    members = suite_columns(columns)
+    members = mean_columns(columns)
     means = suite_means(comparison, members) if members else {}
     header += [("mean", "ours")] if members else []
     header.append(("mean of 5", "publ."))

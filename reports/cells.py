@@ -78,7 +78,7 @@ def compare(rows: Sequence[Row]) -> Comparison:
     columns: dict[Column, Facts] = {}
     cells: dict[tuple[str, Column], Cell] = {}
     for column, group in by_column(rows).items():
-        columns[column] = facts = facts_of(group)
+        columns[column] = facts = facts_of(column, group)
         members: dict[str, list[Row]] = defaultdict(list)
         for row in group:
             members[labels[row.method, row.options].label].append(row)
@@ -138,6 +138,13 @@ def suite_columns(columns: Sequence[Column]) -> list[Column] | None:
     members = [column for column in columns if column.task in LRA_TASKS]
     complete = sorted(c.task for c in members) == sorted(LRA_TASKS)
     return members if complete else None
+
+
+def mean_columns(columns: Sequence[Column]) -> list[Column] | None:
+    """The same where their scores have a mean: they are fractions, of which more is better."""
+    members = suite_columns(columns)
+    alike = all(c.unit in ("fraction", "") and c.higher_is_better for c in members or ())
+    return members if alike else None
 
 
 def suite_means(comparison: Comparison, columns: Sequence[Column]) -> dict[str, Cell]:

@@ -11,11 +11,13 @@ import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from reports.frame import Row
 from results.published import LRA_TASKS
 from results.statistics import Interval, wilson
 
+NO_METRIC: Final = ("", "", True)
 JSON_WORDS = ("true", "false", "null", "Infinity", "NaN")
 
 
@@ -32,6 +34,10 @@ class Column:
     device: str
     compile: bool
     digest: str = ""
+    metric: str = ""
+    """Its name, as rows say; empty where none of them was measured."""
+    unit: str = ""
+    higher_is_better: bool = True
 
     @property
     def family(self) -> str:
@@ -70,17 +76,26 @@ class Contender:
 
 
 def by_column(rows: Sequence[Row]) -> dict[Column, list[Row]]:
-    """Rows by column. One without data (it failed before) belongs to each column of its task."""
+    """Rows by column. One without data or without a metric, as it failed before, belongs to each
+    column of its task that it may have been meant for."""
     grouped: dict[Column, list[Row]] = defaultdict(list)
     for row in rows:
         grouped[_column(row)].append(row)
     columns: dict[Column, list[Row]] = {}
     for column, group in grouped.items():
         for digest in sorted({row.digest for row in group if row.digest} or {""}):
-            columns[replace(column, digest=digest)] = [
-                row for row in group if row.digest in ("", digest)
-            ]
+            same = [row for row in group if row.digest in ("", digest)]
+            for metric in sorted({_metric(row) for row in same if row.metric} or {NO_METRIC}):
+                name, unit, higher = metric
+                mine = replace(
+                    column, digest=digest, metric=name, unit=unit, higher_is_better=higher
+                )
+                columns[mine] = [row for row in same if not row.metric or _metric(row) == metric]
     return columns
+
+
+def _metric(row: Row) -> tuple[str, str, bool]:
+    return row.metric, row.unit, row.higher_is_better
 
 
 def _column(row: Row) -> Column:
@@ -96,9 +111,8 @@ def _column(row: Row) -> Column:
     )
 
 
-def facts_of(group: Sequence[Row]) -> Facts:
-    """Taken from the first row that knows; rows of one column agree."""
-    scored = next((row for row in group if row.metric), group[0])
+def facts_of(column: Column, group: Sequence[Row]) -> Facts:
+    """Taken from the first row that knows its data; rows of one column agree."""
     loaded = next((row for row in group if row.digest), group[0])
     majority = None
     if loaded.majority_trials and loaded.majority_successes is not None:
@@ -109,13 +123,13 @@ def facts_of(group: Sequence[Row]) -> Facts:
     names = {name for protocol in protocols for name in protocol} - {"seed"}
     seen = {name: {json.dumps(p.get(name)) for p in protocols} for name in names}
     return Facts(
-        metric=scored.metric,
-        unit=scored.unit,
-        higher_is_better=scored.higher_is_better,
+        metric=column.metric,
+        unit=column.unit,
+        higher_is_better=column.higher_is_better,
         title=loaded.title,
         stand_in=loaded.stand_in,
         num_test=loaded.num_test,
-        majority=majority if scored.metric in ("", "accuracy") else None,
+        majority=majority if column.metric in ("", "accuracy") else None,
         differing={n: tuple(sorted(v)) for n, v in sorted(seen.items()) if len(v) > 1},
     )
 
@@ -141,7 +155,8 @@ def contenders_of(rows: Sequence[Row]) -> tuple[Contender, ...]:
     strength: dict[tuple[str, str], list[float]] = defaultdict(list)
     for row in rows:
         if row.status == "completed" and row.value is not None:
-            strength[row.method, row.options].append(row.value)
+            sign = 1 if row.higher_is_better else -1
+            strength[row.method, row.options].append(sign * row.value)
     return tuple(sorted(named, key=lambda c: (-_mean(strength[c.method, c.options]), c.label)))
 
 
@@ -172,7 +187,7 @@ def _mean(values: Sequence[float]) -> float:
     return statistics.fmean(finite) if finite else -math.inf
 
 
-def column_order(column: Column) -> tuple[int, str, str, str]:
+def column_order(column: Column) -> tuple[int, str, str, str, str]:
     """The Long Range Arena's own order, then by name."""
     known = LRA_TASKS.index(column.task) if column.task in LRA_TASKS else len(LRA_TASKS)
-    return known, column.task, column.source, column.digest
+    return known, column.task, column.source, column.digest, column.metric

@@ -155,6 +155,8 @@ def _section(comparison: Comparison, column: Column, columns: Sequence[Column]) 
     namesakes = [other for other in columns if other.task == column.task]
     if len(namesakes) > 1:
         words.append(f"({column.source}, data {column.digest[:8] or 'unknown'})")
+    if len({other.metric for other in namesakes}) > 1:
+        words.append(f"({column.metric})")
     words += ["(stand-in)"] if comparison.columns[column].stand_in else []
     words += [column.settings] if column.settings != "{}" else []
     return plain(" ".join(words))

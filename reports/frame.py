@@ -74,6 +74,9 @@ class Row:
     collapsed_rows: float | None
     kernels: str
     commit: str
+    method_digest: str
+    """Of the method's code; that of the task's follows."""
+    task_digest: str
     dirty: bool
     started: str
     seconds: float
@@ -119,6 +122,8 @@ def _row(record: Record) -> Row:
         machine=record.machine.name,
         threads=record.machine.threads,
         commit=record.provenance.commit or "",
+        method_digest=record.provenance.method_digest,
+        task_digest=record.provenance.task_digest,
         dirty=bool(record.provenance.dirty),
         started=record.provenance.started,
         seconds=record.provenance.seconds,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from reports.accuracy import column_note
+from reports.code_notes import code_notes
 from reports.grid import Entry, Notes, plain, ranges
 from reports.language import Entrant, Group
 from reports.tokens import tokens_per_step, tokens_trained
@@ -92,7 +93,7 @@ def shared_settings(group: Group) -> dict[str, Scalar]:
 
 
 def differences(group: Group) -> list[str]:
-    """A warning for each setting that is not the same in all records."""
+    """A warning for each setting that is not the same in all records, and for changed code."""
     searched = bool(shared_settings(group).get("learning_rates"))
     told = [
         f"Beware: the rows differ in {name}: {', '.join(values)}."
@@ -104,7 +105,8 @@ def differences(group: Group) -> list[str]:
     if len(tokens) > 1 and len(steps) == 1 and "steps" not in group.facts.differing:
         amounts = ", ".join(spaced(n) for n in sorted(tokens))
         told.append(f"Beware: the rows differ in tokens trained: {amounts}.")
-    return told
+    cells = {entrant.contender.label: entrant.cell for entrant in group.entrants}
+    return [*told, *(f"Beware: {text}" for text in code_notes(cells))]
 
 
 def card_notes(entrants: Iterable[Entrant]) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from reports.accuracy import SECTIONS, column_note, labels, number
 from reports.cells import Cell, Comparison
+from reports.code_notes import code_notes
 from reports.columns import Column, Contender
 from reports.costs import PRICES, by_machine, price_of
 from reports.front import machines
@@ -52,6 +53,8 @@ def _view(comparison: Comparison, column: Column, name: str, anchors: Anchors) -
         f"Beware: the rows differ in {what}: {', '.join(values)}."
         for what, values in facts.differing.items()
     ]
+    cells = {each.label: comparison.cell(each, column) for each in comparison.contenders}
+    beware += [plain(f"Beware: {text}") for text in code_notes(cells)]
     notes = [
         plain(column_note(column, facts)),
         "Times are medians over steps and seeds, sizes the greatest; each machine has columns of"

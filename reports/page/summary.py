@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reports.accuracy import number
-from reports.cells import Cell, Comparison, highest_floor, suite_columns, suite_means
+from reports.cells import Cell, Comparison, highest_floor, mean_columns, suite_means
 from reports.columns import Column, Contender
 from reports.crossovers import crossover_text
 from reports.curve_notes import direction, setting_title
@@ -91,7 +91,7 @@ def findings(
 def _of_suites(comparison: Comparison, anchors: Anchors) -> Iterator[Finding]:
     """The mean over a suite, where methods have all of it."""
     for columns in comparison.blocks():
-        members = suite_columns(columns)
+        members = mean_columns(columns)
         means = suite_means(comparison, members) if members else {}
         if not means or members is None:
             continue

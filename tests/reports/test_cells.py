@@ -2,10 +2,10 @@
 
 import pytest
 
-from reports.cells import compare, suite_columns, suite_means
+from reports.cells import compare, mean_columns, suite_columns, suite_means
 from reports.frame import rows
 from results.record import Record
-from tests.reports.samples import TASKS, suite
+from tests.reports.samples import TASKS, in_metric, suite
 from tests.results.records import failed_record, fake_data, fake_identity, fake_record
 
 
@@ -47,6 +47,24 @@ def test_scores_of_another_task_version_never_share_a_column():
     old = fake_record(fake_identity())
     new = old.model_copy(update={"identity": old.identity.model_copy(update={"task_version": 2})})
     assert len(comparison([old, new]).columns) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "higher"),
+    [("f1", "fraction", True), ("accuracy", "percent", True), ("accuracy", "fraction", False)],
+)
+def test_scores_in_another_metric_never_share_a_column(name, unit, higher):
+    first = fake_record(fake_identity("a"))
+    other = in_metric(fake_record(fake_identity("b")), name, unit, higher=higher)
+    failed = failed_record(fake_identity("bad"))
+    found = comparison([first, other, failed])
+    assert len(found.columns) == 2
+    shown = [{label for label, where in found.cells if where == each} for each in found.columns]
+    assert sorted(map(sorted, shown)) == [["a", "bad"], ["b", "bad"]]
+    assert {(c.metric, c.unit, c.higher_is_better) for c in found.columns} == {
+        ("accuracy", "fraction", True),
+        (name, unit, higher),
+    }
 
 
 def test_a_failure_before_the_data_were_read_stands_in_the_columns_of_its_task():
@@ -127,3 +145,18 @@ def test_protocols_that_differ_within_a_column_are_noticed():
     )
     (facts,) = comparison([first, second]).columns.values()
     assert facts.differing == {"steps": ("300", "301")}
+
+
+@pytest.mark.parametrize(("unit", "higher"), [("nat", False), ("nat", True), ("fraction", False)])
+def test_only_fractions_of_which_more_is_better_have_a_mean_over_the_suite(unit, higher):
+    records = [in_metric(record, "made up", unit, higher=higher) for record in suite()]
+    columns = list(comparison(records).columns)
+    assert suite_columns(columns) is not None
+    assert mean_columns(columns) is None
+    assert mean_columns(list(comparison(suite()).columns)) is not None
+
+
+def test_of_a_metric_of_which_less_is_better_the_least_stands_first():
+    records = [in_metric(record, "loss", "nat", higher=False) for record in suite()]
+    methods = [c.label for c in comparison(records).contenders if c.role == "method"]
+    assert methods == ["hopeless", "weak", "close", "strong"]

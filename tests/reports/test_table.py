@@ -9,7 +9,7 @@ from rich.console import Console
 
 from reports.table import render, renderable
 from results.published import published_tables
-from tests.reports.samples import METHODS, TASKS, suite
+from tests.reports.samples import METHODS, TASKS, in_metric, suite
 from tests.results.records import failed_record, fake_identity, fake_record
 
 HUMAN = ("table", "markdown", "latex")
@@ -67,6 +67,24 @@ def test_the_suite_has_a_mean_and_names_the_stand_ins_in_it():
     assert "mean of the 5" in text
     assert "stand-ins for lra/text" in text
     assert "mean of the 5" not in render(suite(tasks=TASKS[:4]), "markdown")
+
+
+def test_losses_have_no_mean_over_the_suite_and_the_least_has_the_first_rank():
+    losses = [in_metric(record, "loss", "nat", higher=False) for record in suite()]
+    text = render(losses, "markdown", cost=False, ledger=False)
+    assert "loss in nat, less is better" in text
+    assert "mean of the 5" not in text
+    (hopeless,) = (line for line in text.splitlines() if line.startswith("| hopeless"))
+    assert hopeless.endswith("| 1.0 |")
+    assert "**0.17" in hopeless
+
+
+def test_prices_beside_scores_in_two_metrics_say_which():
+    first, *others = suite(seeds=(0,), tasks=("lra/listops",))
+    text = render([first, *(in_metric(r, "f1", "fraction") for r in others)], "markdown")
+    (head,) = (line for line in text.splitlines() if "(f1)*" in line)
+    assert "(accuracy)" not in head
+    assert any("(accuracy)*" in line for line in text.splitlines())
 
 
 def test_times_of_two_machines_stand_in_two_tables():
