@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from bench.model import Block, Normalise, mixer_maker
 from bench.next_token import OutputLayer
 from methods.api import Method, UnsupportedError
+from methods.core.attention import BuiltAttention
 from methods.core.multihead import BuiltMixer, MultiHeadMixer
 from tasks.api import ModelShape
 from tasks.language import DecoderShape
@@ -22,6 +23,7 @@ INITIAL_DEVIATION = 0.02
 What is looked up is multiplied by the root of the width, else the blocks drown it: without that
 even the next token's dependence on the last was not learned in 200 steps."""
 CHECKED_TOKENS = 8
+"""At most: a method may take no more than the blocks of text have that it was swapped for."""
 
 
 class NextTokenModel(nn.Module, ABC):
@@ -167,7 +169,9 @@ class Pretrained(NextTokenModel):
         from methods.core.pretrained_layers import undisturbed
 
         device = self.model.get_input_embeddings().weight.device
-        tokens = torch.arange(CHECKED_TOKENS, device=device)[None]
+        built = (m for m in self.model.modules() if isinstance(m, BuiltAttention))
+        count = min((m.heads.max_time for m in built), default=CHECKED_TOKENS)
+        tokens = torch.arange(min(count, CHECKED_TOKENS), device=device)[None]
         # Dropout would make two readings of one model differ.
         with undisturbed(self.model):
             hidden, head = self(tokens), self.head

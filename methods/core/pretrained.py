@@ -11,7 +11,6 @@ what is saved. To load what was saved, swap with the same method, sizes and opti
 """
 
 import contextlib
-import copy
 import functools
 import inspect
 import warnings
@@ -25,6 +24,8 @@ from torch import Tensor
 from methods.api import Heads, Method, UnsupportedError
 from methods.core import capabilities
 from methods.core.attention import BuiltAttention, KernelAttention, build_attention
+from methods.core.pretrained_calls import require_call
+from methods.core.pretrained_configs import Taken, give_back, take_configs
 from methods.core.pretrained_interface import (
     ATTENTION,
     CALIBRATION,
@@ -47,6 +48,7 @@ from methods.core.recurrent_cache import layer_class
 
 INSTALL = "pip install 'attention-bench[models]'"
 UNDO = "bench_undo"
+TOKEN_TYPES = (torch.int32, torch.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,7 @@ class Swap:
 class _Undo:
     """What `restore_attention` puts back."""
 
-    configs: list[tuple[torch.nn.Module, Any]]
+    configs: list[Taken]
     guard: Any
 
 
@@ -114,12 +116,14 @@ def swap_attention(
 
 
 def restore_attention(model: torch.nn.Module) -> None:
-    """Undo `swap_attention`: the model computes what it did before, to the bit."""
+    """Undo `swap_attention`: the model computes what it did before, to the bit.
+
+    What was changed in its configuration since stays changed.
+    """
     _require_swapped(model)
     undo = model.__dict__.pop(UNDO)
     undo.guard.remove()
-    for module, config in undo.configs:
-        module.config = config
+    give_back(undo.configs)
     for module in list(model.modules()):
         for note in (SEEN, LAYER, CONTINUED):
             module.__dict__.pop(note, None)
@@ -178,8 +182,12 @@ def _require_untouched(model: torch.nn.Module) -> None:
 
     if not isinstance(model, PreTrainedModel):
         raise ValueError(f"A {type(model).__name__} is no model of the package transformers.")
-    if UNDO in model.__dict__:
-        raise ValueError("This model's attention is swapped already: call restore_attention first.")
+    # A part of the model may have been swapped, or a model that this one is a part of.
+    if any(module.__dict__.keys() & {UNDO, LAYER} for module in model.modules()):
+        raise ValueError(
+            "This model's attention is swapped already: call restore_attention first, on the very"
+            " module that was given to swap_attention."
+        )
     if model.config.is_encoder_decoder:
         raise UnsupportedError(
             f"{type(model).__name__} has an encoder, and the swap is for causal models."
@@ -198,54 +206,20 @@ def _swapped(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module, Bui
 
 
 def _take_over(model: torch.nn.Module) -> None:
-    """Give the model configurations of its own, which other models may share, and watch its calls.
-
-    Which attention runs stands in the configuration.
-    """
-    copies: dict[int, Any] = {}
-    configs = [(m, m.config) for m in model.modules() if "config" in m.__dict__]
-    for module, config in configs:
-        # One memory for all: a part of a configuration stays a part of its copy.
-        module.config = copy.deepcopy(config, copies)
+    """Give the model configurations of its own, where which attention runs stands, and watch its
+    calls."""
     base = model.base_model
     names = tuple(inspect.signature(base.forward).parameters)
-    guard = base.register_forward_pre_hook(
-        functools.partial(_require_call, names), with_kwargs=True
-    )
-    setattr(model, UNDO, _Undo(configs=configs, guard=guard))
-
-
-def _require_call(
-    names: tuple[str, ...], module: torch.nn.Module, args: tuple[Any, ...], given: dict[str, Any]
-) -> None:
-    """Before each pass: nothing is asked for that would be silently left out."""
-    given = dict(zip(names, args, strict=False)) | given
-    asked = given.get("output_attentions")
-    if module.config.output_attentions if asked is None else asked:
-        raise UnsupportedError("A swapped model has no attention weights to put out.")
-    if given.get("encoder_hidden_states") is not None:
-        raise UnsupportedError("A swapped model cannot attend to another sequence.")
-    mask, positions = given.get("attention_mask"), given.get("position_ids")
-    if mask is not None and getattr(mask, "ndim", 0) != 2:
-        raise UnsupportedError(
-            "A swapped model takes a mask of padding, [batch, time], and no other."
-        )
-    if positions is not None and positions.ndim == 2:
-        ones = torch.ones_like(positions, dtype=torch.bool)
-        kept = ones if mask is None else mask[:, -positions.shape[1] :].to(positions.device).bool()
-        if ((positions.diff() != 1) & kept[:, 1:] & kept[:, :-1]).any():
-            raise UnsupportedError(
-                "A swapped model takes no packed sequences, which begin anew at restarting"
-                " positions. Give one sequence in each row, padded."
-            )
+    guard = base.register_forward_pre_hook(functools.partial(require_call, names), with_kwargs=True)
+    setattr(model, UNDO, _Undo(configs=take_configs(model), guard=guard))
 
 
 def _tell(model: torch.nn.Module, places: dict[int, Place]) -> None:
     """Every attention module what it is, and how it attended before."""
-    before = dict(model.__dict__[UNDO].configs)
+    taken = model.__dict__[UNDO].configs
+    exactly = {one.module: one.before._attn_implementation for one in taken}
     for place in places.values():
-        exactly = before[place.module]._attn_implementation
-        layer = Layer(number=place.number, exactly=exactly, window=place.window)
+        layer = Layer(number=place.number, exactly=exactly[place.module], window=place.window)
         setattr(place.module, LAYER, layer)
 
 
@@ -293,6 +267,11 @@ def _calibrate(
     device, ids = next(model.parameters()).device, None
     with undisturbed(model):
         for ids in calibration:
+            if not isinstance(ids, Tensor) or ids.ndim != 2 or ids.dtype not in TOKEN_TYPES:
+                raise ValueError(
+                    "calibration must be batches of token numbers: tensors [batch, time] of"
+                    " integers, one after another."
+                )
             model.base_model(input_ids=ids.to(device), use_cache=False)
     if ids is None:
         raise UnsupportedError("There is no text to calibrate on: calibration is empty.")

@@ -1,7 +1,7 @@
 """The attention layers of a pretrained model: found by watching one pass, and judged."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,11 @@ SURVEY = "attention-bench-survey"
 SEEN = "bench_seen"
 """Where the watcher leaves its notes, on each attention module."""
 
-CHUNKED = "chunked_attention"
-"""What transformers calls a layer that sees no further back than a chunk's beginning."""
-
 HARMLESS = frozenset({"position_ids", "cache_position", "position_embeddings"})
 """Tensors that reach an attention function and do not change its scores."""
+
+PASSED_ON = frozenset({"s_aux"})
+"""Those that do, and that the attention which the model had before takes as they come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,8 @@ class Place:
     """Keys that a query sees at most, its own among them; None: all up to its own."""
     problem: str
     """Why no method can stand in for it, whatever the length; else empty."""
+    lost: str
+    """What even a layer left exact would no longer have; else empty."""
 
     def reason(self, max_time: int) -> str:
         """Why it must stay as it is on sequences of up to `max_time` tokens; else empty."""
@@ -56,9 +58,12 @@ def survey(model: torch.nn.Module) -> dict[int, Place]:
     """Every layer that calls transformers' attention interface, by number.
 
     One pass over two tokens, without dropout: weights, gradients, random numbers and training flags
-    are as they were. Raises UnsupportedError where no layer calls it.
+    are as they were. Raises UnsupportedError where no layer calls it, and where one could not even
+    be left exact.
     """
     model.set_attn_implementation(SURVEY)
+    if model.config.get_text_config(decoder=True)._attn_implementation != SURVEY:
+        raise UnsupportedError(_none_found(model))
     ids = torch.zeros((1, 2), dtype=torch.long, device=next(model.parameters()).device)
     with undisturbed(model):
         model.base_model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
@@ -68,8 +73,10 @@ def survey(model: torch.nn.Module) -> dict[int, Place]:
         if seen is None:
             continue
         place = Place(name=name, module=module, **seen)
-        if _kind(module) == CHUNKED:
-            raise UnsupportedError(f"{name} attends in chunks, whose mask the swap does not know.")
+        if place.lost:
+            raise UnsupportedError(
+                f"{name} {place.lost}, which would be lost even if this layer were left exact."
+            )
         if place.number in places:
             raise UnsupportedError(
                 f"{place.name} has the number {place.number}, as {places[place.number].name} has:"
@@ -95,10 +102,14 @@ def undisturbed(model: torch.nn.Module) -> Iterator[None]:
 
 
 def watch(
-    module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Any, **given: Any
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Any,
+    **given: Any,
 ) -> tuple[Tensor, None]:
     """An attention function for transformers: notes what it is given, and returns zeros."""
-    del mask
     setattr(
         module,
         SEEN,
@@ -109,6 +120,7 @@ def watch(
             "head_dim": query.shape[-1],
             "window": _window(module, given),
             "problem": _problem(module, query, key, given),
+            "lost": _lost(module, attention_mask, given),
         },
     )
     b, h, time, _ = query.shape
@@ -193,21 +205,28 @@ def _problem(module: torch.nn.Module, query: Tensor, key: Tensor, given: dict[st
         return "caps its scores, so that they are no inner products of queries and keys"
     if sizes[0] != sizes[1]:
         return f"has queries of {sizes[0]} and keys of {sizes[1]} dimensions"
-    if kind := _unknown_kind(module):
+    return _added(given, PASSED_ON)
+
+
+def _lost(module: torch.nn.Module, mask: Any, given: dict[str, Any]) -> str:
+    """The mask is None while watching, unless the model makes one itself."""
+    kind = _kind(module)
+    if kind not in ("", "full_attention", "sliding_attention"):
         return f"has attention of the kind {kind}"
-    more = [n for n, x in given.items() if isinstance(x, Tensor) and n not in HARMLESS]
-    return f"adds {' and '.join(sorted(more))} to its attention" if more else ""
+    if mask is not None:
+        return "adds a mask of its own"
+    return _added(given, given.keys() - HARMLESS - PASSED_ON)
+
+
+def _added(given: dict[str, Any], names: Set[str]) -> str:
+    added = sorted(name for name in names if isinstance(given.get(name), Tensor))
+    return f"adds {' and '.join(added)} to its attention" if added else ""
 
 
 def _kind(module: torch.nn.Module) -> str:
     kinds = getattr(module.config, "layer_types", None)
     number = getattr(module, "layer_idx", None)
     return kinds[number] if kinds and isinstance(number, int) and number < len(kinds) else ""
-
-
-def _unknown_kind(module: torch.nn.Module) -> str:
-    kind = _kind(module)
-    return "" if kind in ("", "full_attention", "sliding_attention") else kind
 
 
 def _window(module: torch.nn.Module, given: dict[str, Any]) -> int | None:

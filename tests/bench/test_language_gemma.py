@@ -12,6 +12,8 @@ from bench.registry import load_registry
 from bench.runners.found import Found
 from bench.runners.language import model_language
 from methods.api import UnsupportedError
+from methods.core.pretrained import swap_attention
+from methods.cosformer import METHOD as COSFORMER
 from tasks.c4.finetune import TASK as FINETUNE
 from tasks.c4.pretrain import TASK as PRETRAIN
 from tests.bench.test_language_plan import planned
@@ -58,6 +60,13 @@ def gemma(tmp_path):
 def test_a_model_with_dropout_is_read_without_it_and_goes_on_with_it():
     model = tiny("gpt2", embd_pdrop=0.5, resid_pdrop=0.5).train()
     assert Pretrained(model).model.training
+
+
+@pytest.mark.parametrize("length", [2, 6])
+def test_a_model_swapped_for_short_blocks_is_read_in_blocks_as_short(length):
+    model = tiny("mistral", sliding_window=length)
+    swap_attention(model, COSFORMER, max_time=length)
+    assert Pretrained(model)(torch.arange(length)[None]).shape == (1, length, 32)
 
 
 @pytest.mark.parametrize("task", [FINETUNE, PRETRAIN])

@@ -132,6 +132,33 @@ def test_restoring_brings_back_the_very_same_model(kind):
         restore_attention(model)
 
 
+def test_what_happened_to_the_configuration_since_the_swap_outlives_it(tmp_path):
+    model = tiny("llama")
+    implementation = model.config._attn_implementation
+    sharing = type(model)(model.config)
+    swap_attention(model, PERFORMER, max_time=LENGTH)
+    model.resize_token_embeddings(120)
+    model.config.use_cache = False
+    restore_attention(model)
+    assert (model.config.vocab_size, model.config.use_cache) == (120, False)
+    assert model.config is model.model.config
+    assert model.config._attn_implementation == implementation
+    assert (sharing.config.vocab_size, sharing.config.use_cache) == (97, True)
+    assert model(text(), labels=text()).loss.isfinite()
+    model.save_pretrained(tmp_path)
+    loaded = type(model).from_pretrained(tmp_path)
+    assert torch.equal(logits(loaded, text()), logits(model, text()))
+
+
+def test_a_part_swapped_alone_goes_back_to_the_configuration_of_the_whole():
+    model = tiny("llama")
+    swap_attention(model.model, PERFORMER, max_time=LENGTH)
+    model.resize_token_embeddings(120)
+    restore_attention(model.model)
+    assert model.model.config is model.config
+    assert model.config.vocab_size == 120
+
+
 def test_models_of_one_configuration_are_swapped_apart():
     first = tiny("llama")
     second = type(first)(first.config).eval()

@@ -88,6 +88,19 @@ def test_a_method_that_calibrates_nothing_reads_no_text():
     swap_attention(tiny("llama"), PERFORMER, calibration=read)
 
 
+@pytest.mark.parametrize(
+    "batches",
+    [text(), [{"input_ids": text()}], [text().tolist()], [text()[None]], [text().float()]],
+    ids=["one tensor", "dicts", "lists", "three dimensions", "no integers"],
+)
+def test_what_is_no_batch_of_token_numbers_is_a_value_error(batches):
+    model = tiny("llama")
+    before = list(model.state_dict())
+    with pytest.raises(ValueError, match=r"batches of token numbers: tensors \[batch, time\]"):
+        swap_attention(model, DARKFORMER, calibration=iter(batches), **WHITENED)
+    assert list(model.state_dict()) == before
+
+
 def test_no_text_at_all_is_an_error_that_leaves_the_model_as_it_was():
     model = tiny("llama")
     before = list(model.state_dict())
