@@ -40,6 +40,9 @@ class Folder(Protocol):
     def write(self, name: str, content: bytes) -> str:
         """Puts a file there whole, in place of one of that name; says where it lies."""
 
+    def remove(self, name: str) -> None:
+        """Deletes the file where it is there and may be deleted."""
+
     def check_writable(self) -> None:
         """Raises StoreError where nothing could be written."""
 
@@ -145,6 +148,11 @@ class LocalFolder:
                     temporary.unlink(missing_ok=True)
             _sync(self.path)
         return str(target)
+
+    def remove(self, name: str) -> None:
+        """Deletes the file where it is there and may be deleted."""
+        with contextlib.suppress(OSError):
+            (self.path / name).unlink()
 
     def check_writable(self) -> None:
         """Raises StoreError where nothing could be written. What a killed process of this machine

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
 from results.foreign import unpacked
-from results.loading import PACKED, Problem, began, is_record, load
+from results.loading import PACKED, Problem, began, load
 from results.record import Record
 from results.store import Store
 
@@ -150,8 +150,7 @@ def _cards(store: Store) -> tuple[dict[str, _Card], dict[str, Problem]]:
     """What a folder holds, by the trial's digest; and what is no record, by the file's name."""
     cards: dict[str, _Card] = {}
     problems: dict[str, Problem] = {}
-    names = [*filter(is_record, store.folder.names())]
-    for name, content in store.folder.read(names):
+    for name, content in store.files():
         found = load(name, content)
         if isinstance(found, Problem):
             problems[name] = found

@@ -1,7 +1,6 @@
 """A store behind a URL: S3 and whatever else fsspec opens."""
 
 import contextlib
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -22,16 +21,18 @@ OBJECT_STORES: Final = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss
 READ_AT_ONCE: Final = 256
 STAMP: Final = ("size", "ETag", "etag", "LastModified", "updated", "mtime", "created")
 """What file systems tell of a file that changes with it, each by some of these names."""
-FOREIGN: Final = (
-    ("aiohttp", "ClientError"),
-    ("azure.core.exceptions", "AzureError"),
-    ("botocore.exceptions", "BotoCoreError"),
-    ("botocore.exceptions", "ClientError"),
-    ("gcsfs.retry", "HttpError"),
-    ("google.auth.exceptions", "GoogleAuthError"),
-    ("paramiko", "SSHException"),
+PROBE: Final = ".writable"
+BUILT_IN: Final = (
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
 )
-"""Errors of network and credentials that are no OSError, by module and name."""
+"""Errors of Python's own with which file systems meet an address, an answer or a wish that they
+were not made for."""
 
 
 class RemoteFolder:
@@ -46,19 +47,8 @@ class RemoteFolder:
                 f"{str(self)!r} needs the package fsspec: `pip install 'attention-bench[remote]'`."
             ) from error
         self._protocol = url.partition("://")[0].rpartition("::")[2]
-        try:
-            with self._explained("cannot open"):
-                self._system, root = fsspec.url_to_fs(url)
-        except ImportError as error:
-            raise StoreError(
-                f"{str(self)!r} needs a package that is not installed: {error}. For S3:"
-                " `pip install 'attention-bench[remote]'`."
-            ) from error
-        except (TypeError, ValueError) as error:
-            raise StoreError(
-                f"{str(self)!r} cannot be opened: {self._reason(error)}. Give a folder, or a URL"
-                " such as s3://bucket/folder."
-            ) from error
+        with self._explained("cannot open"):
+            self._system, root = fsspec.url_to_fs(url)
         self._root = root.rstrip("/")
 
     def __str__(self) -> str:
@@ -82,21 +72,24 @@ class RemoteFolder:
     def write(self, name: str, content: bytes) -> str:
         """Puts a file there whole, in place of one of that name; says where it lies."""
         with self._explained("cannot write a record into"):
-            if self._protocol in OBJECT_STORES:
-                self._system.pipe_file(self._path(name), content)
-            else:
-                self._write_and_move(name, content)
+            self._put(name, content)
         return f"{self}/{name}"
+
+    def remove(self, name: str) -> None:
+        """Deletes the file where it is there and may be deleted."""
+        path = self._path(name)
+        with contextlib.suppress(*_failures()):
+            self._system.invalidate_cache()
+            # Asked for first: a bucket that keeps versions would note the deletion of nothing.
+            if self._system.exists(path):
+                self._system.rm_file(path)
 
     def check_writable(self) -> None:
         """Raises StoreError where nothing could be written."""
-        probe = self._path(".writable")
         with self._explained("cannot write into"):
-            if self._protocol not in OBJECT_STORES:
-                self._system.makedirs(self._root, exist_ok=True)
-            self._system.pipe_file(probe, b"x")
+            self._put(PROBE, b"x")
         # Some may write and not delete: then one small file of this name stays.
-        self._remove(probe)
+        self.remove(PROBE)
 
     def leftovers(self) -> list[str]:
         """Temporary files of writes that were killed long ago."""
@@ -132,23 +125,27 @@ class RemoteFolder:
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
 
-    def _write_and_move(self, name: str, content: bytes) -> None:
-        temporary = self._path(temporary_name(name))
+    def _put(self, name: str, content: bytes) -> None:
+        if self._protocol in OBJECT_STORES:
+            self._system.pipe_file(self._path(name), content)
+            return
+        temporary = temporary_name(name)
         self._system.makedirs(self._root, exist_ok=True)
         with contextlib.ExitStack() as undo:
-            undo.callback(self._remove, temporary)
-            self._system.pipe_file(temporary, content)
-            self._system.mv(temporary, self._path(name))
+            undo.callback(self.remove, temporary)
+            self._system.pipe_file(self._path(temporary), content)
+            self._system.mv(self._path(temporary), self._path(name))
             undo.pop_all()
-
-    def _remove(self, path: str) -> None:
-        with contextlib.suppress(*_failures()):
-            self._system.rm_file(path)
 
     @contextlib.contextmanager
     def _explained(self, what: str) -> Iterator[None]:
         try:
             yield
+        except ImportError as error:
+            raise StoreError(
+                f"{str(self)!r} needs a package that is not installed: {self._reason(error)}. For"
+                " S3: `pip install 'attention-bench[remote]'`."
+            ) from error
         except _failures() as error:
             raise StoreError(
                 f"{what} {str(self)!r}: {self._reason(error)}. Check the address, the network and"
@@ -157,16 +154,18 @@ class RemoteFolder:
 
     def _reason(self, error: Exception) -> str:
         """In one line, free of the secrets of the URL."""
-        text = said_by(error)
+        wordless = isinstance(error, NotImplementedError) and not str(error)
+        text = "it is of a kind that does not do that" if wordless else said_by(error)
         for secret in SECRET.findall(self._url):
             text = text.replace(secret.rstrip("@"), "***")
         return text
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """What a place raises that cannot be used; a package that was never imported raises nothing."""
-    loaded = ((sys.modules.get(module), name) for module, name in FOREIGN)
-    return OSError, *(getattr(module, name) for module, name in loaded if module)
+    """What a place raises that cannot be used: what each protocol's package calls an error, there
+    being some fifty, and these of Python. An assertion or an unknown name is none of them."""
+    theirs = (each for each in Exception.__subclasses__() if each.__module__ != "builtins")
+    return *BUILT_IN, *theirs
 
 
 def _is_old(entry: dict[str, Any]) -> bool:

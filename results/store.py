@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from results.folders import LocalFolder, StoreError, folder_at
-from results.loading import Found, Problem, digests_in, is_record, load, newest, rank
+from results.loading import PACKED, Found, Problem, digests_in, is_record, load, newest, rank
 from results.record import Head, Identity, Record
 
 UNSENT: Final = Path("unsent-records")
@@ -34,13 +34,14 @@ class Store:
         self.folder = folder_at(location)
 
     def write(self, record: Record) -> str:
-        """Puts the record there, in place of an earlier one of the same identity; says where.
+        """Puts the record there, in place of an earlier one of its trial's name; says where.
 
-        Whoever reads meanwhile sees the whole old record or the whole new one.
+        Whoever reads meanwhile sees the whole old record or the whole new one. A packed one is
+        dropped last: where that fails, both lie there, and the one that began last counts.
         """
         name, content = record.identity.file_name(), record.model_dump_json().encode() + b"\n"
         try:
-            return self.folder.write(name, content)
+            place = self.folder.write(name, content)
         except StoreError as error:
             if isinstance(self.folder, LocalFolder):
                 raise
@@ -50,6 +51,8 @@ class Store:
                 f"{error} The record was kept: `python -m bench merge {UNSENT} --into"
                 f" {self.folder}` brings it there."
             ) from error
+        self.folder.remove(name + PACKED)
+        return place
 
     def check_writable(self) -> None:
         """Raises StoreError where a record could not be written, before any work is done."""
@@ -64,9 +67,8 @@ class Store:
         reason = "left behind by a run that was killed while writing; it can be deleted"
         problems = [Problem(file=name, reason=reason) for name in self.folder.leftovers()]
         found: list[Found] = []
-        names = [*filter(is_record, self.folder.names())]
         with _paused_garbage_collection():
-            for name, content in self.folder.read(names):
+            for name, content in self.files():
                 loaded = load(name, content, curves=curves)
                 if isinstance(loaded, Problem):
                     problems.append(loaded)
@@ -111,20 +113,35 @@ class Store:
     def written(self, identity: Identity) -> Record | None:
         """The record that another run may have written of this trial by now.
 
-        It asks for one file by its name, and lists nothing: cheap enough before every trial.
+        It asks for the trial's file by its two names, and lists nothing: cheap enough before every
+        trial.
         """
         name = identity.file_name()
-        ((_, content),) = self.folder.read([name])
-        found = load(name, content)
-        return found.record if isinstance(found, Found) else None
+        loaded = [load(*file) for file in self.folder.read([name, name + PACKED])]
+        found = [each for each in loaded if isinstance(each, Found)]
+        return max(found, key=rank).record if found else None
 
-    def _sound(self, identities: Iterable[Identity] | None, *, curves: bool) -> Iterator[Found]:
-        """What can be used of the files whose names carry a wanted digest, or of all."""
+    def files(
+        self, identities: Iterable[Identity] | None = None
+    ) -> Iterator[tuple[str, bytes | OSError]]:
+        """The content of every file that should hold a record, or of those whose names carry the
+        digest of one of these trials; why it cannot be read, where it cannot."""
         names = [*filter(is_record, self.folder.names())]
         if identities is not None:
             wanted = {identity.digest() for identity in identities}
             names = [name for name in names if not wanted.isdisjoint(digests_in(name))]
+        listed = set(names)
         for name, content in self.folder.read(names):
+            plain = name.removesuffix(PACKED)
+            if plain == name or not isinstance(content, FileNotFoundError):
+                yield name, content
+            elif plain not in listed:
+                # Since it was listed, the trial was written anew.
+                yield from self.folder.read([plain])
+
+    def _sound(self, identities: Iterable[Identity] | None, *, curves: bool) -> Iterator[Found]:
+        """What can be used of these files."""
+        for name, content in self.files(identities):
             loaded = load(name, content, curves=curves)
             if isinstance(loaded, Found):
                 yield loaded

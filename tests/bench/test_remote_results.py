@@ -57,7 +57,7 @@ def test_two_urls_are_held_against_each_other():
 def test_a_place_that_cannot_be_opened_is_one_sentence(words):
     done = bench(*words, "--results", "nonsense://somebody:sesame@place/x")
     assert done.returncode == 2
-    assert done.stderr.startswith("Error: 'nonsense://***@place/x' cannot be opened")
+    assert done.stderr.startswith("Error: cannot open 'nonsense://***@place/x': Protocol not known")
     assert done.stderr.count("\n") == 1
     assert "sesame" not in done.stdout + done.stderr
 

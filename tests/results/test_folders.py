@@ -1,5 +1,6 @@
 """The laws of the places that a store may lie at: a folder, memory, S3, what needs a rename."""
 
+import gzip
 import os
 import sys
 import time
@@ -9,8 +10,15 @@ import fsspec
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from results.folders import LEFTOVER_SECONDS, StoreError, folder_at, without_secrets
-from results.store import UNSENT, Store
+from results.folders import (
+    LEFTOVER_SECONDS,
+    LocalFolder,
+    StoreError,
+    folder_at,
+    without_secrets,
+)
+from results.record import Record
+from results.store import UNSENT, Reading, Store
 from tests.results.places import new_memory, s3_server
 from tests.results.records import fake_identity, fake_record
 
@@ -188,3 +196,97 @@ def test_an_error_does_not_tell_the_secrets_of_its_url(bucket):
     with pytest.raises(StoreError) as caught:
         Store("s3://nobody:sesame@records/x").read()
     assert "sesame" not in str(caught.value)
+
+
+def pack(store: Store, record: Record) -> str:
+    """The record as it lies there packed, and nothing else of it; says under which name."""
+    name = record.identity.file_name()
+    store.folder.write(f"{name}.gz", gzip.compress(record.model_dump_json().encode()))
+    return f"{name}.gz"
+
+
+@pytest.mark.parametrize("started", ["2001-01-01T00:00:00Z", "2003-01-01T00:00:00Z"])
+def test_a_write_replaces_a_packed_record_whichever_began_first(place, started):
+    store, new = Store(place), fake_record(started=started, accuracy=0.3)
+    pack(store, fake_record(started="2002-01-01T00:00:00Z", accuracy=0.2))
+    store.write(new)
+    assert store.folder.names() == [new.identity.file_name()]
+    assert store.read() == Reading(records=(new,), problems=())
+
+
+def test_a_packed_record_that_another_run_has_written_is_found_by_its_name(place):
+    store = Store(place)
+    assert store.written(fake_identity()) is None
+    packed = pack(store, fake_record())
+    assert store.written(fake_identity()) == fake_record()
+    assert store.written(fake_identity(seed=1)) is None
+    store.folder.write(packed, b"no gzip")
+    assert store.written(fake_identity()) is None
+
+
+@pytest.mark.parametrize("later", ["packed", "plain"])
+def test_of_a_packed_record_and_a_plain_one_the_later_is_found(tmp_path, later):
+    store = Store(tmp_path)
+    new = fake_record(started="2003-01-01T00:00:00Z", accuracy=0.3)
+    old = fake_record(started="2001-01-01T00:00:00Z", accuracy=0.2)
+    plain, packed = (new, old) if later == "plain" else (old, new)
+    store.write(plain)
+    pack(store, packed)
+    assert store.written(fake_identity()) == new == store.find(fake_identity())
+
+
+def test_to_remove_a_file_that_is_not_there_does_nothing(place):
+    store = Store(place)
+    store.folder.remove("gone.json")
+    store.write(fake_record())
+    store.folder.remove("gone.json")
+    assert len(store.folder.names()) == 1
+
+
+class Killed(LocalFolder):
+    """Its process ends before it deletes anything."""
+
+    def remove(self, name):
+        raise KeyboardInterrupt
+
+
+def test_a_kill_before_the_packed_record_is_dropped_loses_neither(tmp_path):
+    store, new = Store(tmp_path), fake_record(started="2003-01-01T00:00:00Z")
+    packed = pack(store, fake_record(started="2001-01-01T00:00:00Z"))
+    store.folder = Killed(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        store.write(new)
+    reading = Store(tmp_path).read()
+    assert reading.records == (new,)
+    assert [problem.file for problem in reading.problems] == [packed]
+
+
+def test_a_packed_record_that_may_not_be_deleted_costs_no_new_one(tmp_path, monkeypatch):
+    def refused(self, path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Renames, "rm_file", refused, raising=False)
+    store, new = Store(f"renames://{tmp_path}"), fake_record(started="2003-01-01T00:00:00Z")
+    pack(store, fake_record(started="2001-01-01T00:00:00Z"))
+    store.write(new)
+    assert len(store.folder.names()) == 2
+    assert store.read().records == (new,)
+
+
+class Meanwhile(LocalFolder):
+    """Another writer writes a trial anew as soon as the folder is listed."""
+
+    def names(self):
+        listed = super().names()
+        Store(self.path).write(fake_record(accuracy=0.3))
+        return listed
+
+
+@pytest.mark.parametrize("doubled", [False, True])
+def test_whoever_reads_while_a_packed_record_is_replaced_sees_the_new_one(tmp_path, doubled):
+    store = Store(tmp_path)
+    if doubled:
+        store.write(fake_record(accuracy=0.1))
+    pack(store, fake_record(accuracy=0.2))
+    store.folder = Meanwhile(tmp_path)
+    assert store.read() == Reading(records=(fake_record(accuracy=0.3),), problems=())
