@@ -17,12 +17,11 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from methods.core.storages import Seen, storages, written_to
+from methods.core.storages import Seen, bytes_alive, note, storages, written_to
 
 TORCH_OPERATIONS = "torch operations"
 """The kernel of a method that is written in ordinary tensor operations."""
@@ -100,8 +99,7 @@ class _Trace:
     """Which contents operations read and wrote."""
 
     def __init__(self) -> None:
-        # A weak reference keeps its number from being given to another storage.
-        self._written: dict[int, StorageWeakRef] = {}
+        self._written: dict[int, Seen] = {}
         self._found: dict[int, Seen] = {}
         self._read: set[int] = set()
 
@@ -114,20 +112,17 @@ class _Trace:
         if not _SHAPED.fullmatch(name):
             over = {id(x) for x in pytree.tree_leaves(into)}
             self.read([x for x in pytree.tree_leaves((args, kwargs)) if id(x) not in over])
-        for storage in storages((out, into)):
-            self._written.setdefault(storage._cdata, StorageWeakRef(storage))
+        note(self._written, storages((out, into)))
 
     def read(self, tree: object) -> None:
         """The contents of its tensors are looked at."""
-        for storage in storages(tree):
-            self._read.add(storage._cdata)
-            if storage._cdata not in self._written and storage._cdata not in self._found:
-                self._found[storage._cdata] = Seen(StorageWeakRef(storage), storage.nbytes())
+        self._read.update(x._cdata for x in storages(tree))
+        note(self._found, storages(tree), apart_from=self._written)
 
     def bytes_from_outside(self) -> int:
         """Bytes that were read, though no operation had written them, and are gone by now: what was
         there before the call is there after it."""
-        return sum(x.num_bytes for x in self._found.values() if x.ref.expired())
+        return sum(x.num_bytes for x in self._found.values()) - bytes_alive(self._found)
 
     def reached(self, inputs: Sequence[Tensor]) -> bool:
         """Whether any of these was read; there may be none."""

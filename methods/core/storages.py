@@ -1,6 +1,6 @@
 """Which tensors' storages operations use, make and write to."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -36,13 +36,13 @@ class Watch(TorchDispatchMode):
         kwargs = kwargs or {}
         # What was made of plain numbers comes into being as an argument of this one.
         if func is not torch.ops.aten.lift_fresh.default:
-            _note(self._found, storages((args, kwargs)), apart_from=self._made)
+            note(self._found, storages((args, kwargs)), apart_from=self._made)
         if self._saves:
             for storage in storages(written_to(func, args, kwargs)):
                 if storage._cdata in self._found and storage._cdata not in self._before:
                     self._before[storage._cdata] = storage, storage.clone()
         out = func(*args, **kwargs)
-        _note(self._made, storages(out), apart_from=self._found)
+        note(self._made, storages(out), apart_from=self._found)
         return out
 
     def undo(self) -> None:
@@ -52,11 +52,11 @@ class Watch(TorchDispatchMode):
 
     def made(self, *, apart_from: Iterable[UntypedStorage] = ()) -> int:
         """Bytes that were made here and are still there."""
-        return _alive(self._made, apart_from)
+        return bytes_alive(self._made, apart_from)
 
     def found(self, *, apart_from: Iterable[UntypedStorage] = ()) -> int:
         """Bytes that were there before, were used, and are still there."""
-        return _alive(self._found, apart_from)
+        return bytes_alive(self._found, apart_from)
 
 
 def storages(tree: Any) -> Iterator[UntypedStorage]:
@@ -71,15 +71,17 @@ def written_to(func: Any, args: Any, kwargs: Any) -> list[Any]:
     return [x for name, x in (*enumerate(args), *kwargs.items()) if name in names]
 
 
-def _note(
-    seen: dict[int, Seen], found: Iterable[UntypedStorage], *, apart_from: dict[int, Seen]
+def note(
+    seen: dict[int, Seen], found: Iterable[UntypedStorage], *, apart_from: Container[int] = ()
 ) -> None:
+    """Puts those found with the others, but for these numbers."""
     for x in found:
         if x._cdata not in seen and x._cdata not in apart_from:
             seen[x._cdata] = Seen(StorageWeakRef(x), x.nbytes())
 
 
-def _alive(seen: dict[int, Seen], apart_from: Iterable[UntypedStorage]) -> int:
+def bytes_alive(seen: dict[int, Seen], apart_from: Iterable[UntypedStorage] = ()) -> int:
+    """Bytes of those that are still there."""
     known = {x._cdata for x in apart_from}
     return sum(
         x.num_bytes for number, x in seen.items() if number not in known and not x.ref.expired()

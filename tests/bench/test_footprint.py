@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from bench.memory import free_memory, limited_memory
-from bench.runners.footprint import allocated_bytes
+from bench.runners.counting import OUTSIDE
+from bench.runners.footprint import allocated_bytes, kept_bytes
 from methods.core.memory_errors import is_out_of_memory
+from tests.adversaries.trials import timed
 
 MIB = 2**20
 PROGRAM = """
@@ -64,3 +66,36 @@ def test_a_limit_on_memory_ends_with_its_block():
             torch.empty(2**30)
         assert is_out_of_memory(raised.value)
     assert free_memory("cpu") > 64 * MIB
+
+
+def test_what_a_call_uses_and_keeps_weighs_apart_from_what_it_is_given():
+    given, kept = torch.ones(100), torch.ones(7)
+    unused = torch.ones(1000)
+
+    def call():
+        return (given + 1).sum() + torch.add(kept, 1, out=kept).sum()
+
+    assert kept_bytes(call, [given]) == kept.nbytes
+    assert kept_bytes(call, []) == kept.nbytes + given.nbytes
+    assert kept_bytes(call, [given, kept, unused]) == 0
+
+
+def test_exact_attention_that_keeps_its_scores_weighs_as_much_as_its_scores():
+    sizes = {"lengths": "256", "min_samples": 6, "max_samples": 6}
+    (cell,) = timed("tests.fakes.cost_methods:KEEPS_SCORES", **sizes).curve.cells
+    scores = 2 * 256 * 256 * 4
+    assert cell.status == "completed"
+    assert cell.allocated_bytes > scores
+    assert cell.peak_bytes > scores
+    assert cell.reference_allocated_bytes > scores
+
+
+def test_what_numpy_computes_is_not_measured_by_torch_and_says_so():
+    sizes = {"lengths": "33", "min_samples": 6, "max_samples": 6}
+    (cell,) = timed("tests.fakes.cost_methods:NUMPY", **sizes).curve.cells
+    assert cell.status == "completed"
+    assert (cell.flops, cell.exps, cell.bytes_moved, cell.allocated_bytes) == (None,) * 4
+    assert cell.counts_reason == OUTSIDE
+    assert cell.kernels == []
+    assert cell.seconds
+    assert cell.reference_allocated_bytes > 0

@@ -71,6 +71,29 @@ def test_operations_that_nobody_knows_are_not_made_up(batch):
     assert "blind" in price["flops_method"]
 
 
+class Numpys(torch.autograd.Function):
+    """The mean of all values, by numpy."""
+
+    @staticmethod
+    def forward(ctx, v):
+        return torch.from_numpy(v.numpy().mean(2, keepdims=True) + 0 * v.numpy())
+
+    @staticmethod
+    def backward(ctx, grad):
+        return torch.from_numpy(grad.numpy().mean(2, keepdims=True) + 0 * grad.numpy())
+
+
+def test_a_step_whose_work_is_partly_outside_torch_has_no_counts(batch):
+    def attend(q, k, v, *, causal=False, key_padding=None):
+        return Numpys.apply(v)
+
+    method = Method(name="numpys", attention=attend, can=Capabilities(bidirectional=True))
+    price = price_of_step(model(method), batch_loss(batch), device=CPU, dtype="float32")
+    assert price["flops_per_step"] is None
+    assert price["bytes_moved_per_step"] is None
+    assert "outside torch's operations" in price["flops_method"]
+
+
 def test_measuring_changes_neither_weights_nor_random_numbers(batch):
     subject = model(SDPA)
     before = {k: v.clone() for k, v in subject.state_dict().items()}
