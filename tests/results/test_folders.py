@@ -274,12 +274,11 @@ def test_a_packed_record_that_may_not_be_deleted_costs_no_new_one(tmp_path, monk
 
 
 class Meanwhile(LocalFolder):
-    """Another writer writes a trial anew as soon as the folder is listed."""
+    """Another writer writes a trial anew between the listing and the reading."""
 
-    def names(self):
-        listed = super().names()
+    def read(self, names):
         Store(self.path).write(fake_record(accuracy=0.3))
-        return listed
+        return super().read(names)
 
 
 @pytest.mark.parametrize("doubled", [False, True])
