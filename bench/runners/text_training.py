@@ -106,14 +106,14 @@ def train_run(
             state = _kept(here, optimiser, generator, run)
             if here.ranks.rank == 0:
                 checkpoint.save(notes | state)
+    _require_sound(here, checkpoint)
+
+
+def _require_sound(here: Workplace, checkpoint: Checkpoint) -> None:
+    """A trial that ends here must not go on from its checkpoint when it is run again."""
+    places: dict[str, Any] = {"device": here.device, "dtype": here.dtype}
     try:
-        require_past_kept(
-            here.model,
-            here.corpus.validation,
-            num=here.micro_batch,
-            device=here.device,
-            dtype=here.dtype,
-        )
+        require_past_kept(here.model, here.corpus.validation, num=here.micro_batch, **places)
     except FailedGateError:
         checkpoint.forget()
         raise
