@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from bench.counters import analytic_attention_flops, count_call
+from bench.counters import TORCH_OPERATIONS, analytic_attention_flops, count_call
 from bench.runners.distributed import is_sharded
 from bench.runners.inspection import collapsed_rows, decoding_state_bytes, received
 from bench.runners.train import precision
@@ -32,9 +32,11 @@ def price_of_step(
 
     with torch.random.fork_rng():
         counts = count_call(step)
+    # What gathers the parts of a model fills tensors that no operation is seen to write.
+    outside = counts.outside and not is_sharded(model)
     flops: int | None = counts.flops
     how = "counted, forward and backward, 2 per multiply-add"
-    if counts.outside:
+    if outside:
         flops, how = None, "not counted: work is done outside torch's operations"
     elif counts.blind:
         unseen = _unseen_flops(twin, lambda: loss_of(twin), device, dtype)
@@ -45,8 +47,8 @@ def price_of_step(
     return {
         "flops_per_step": flops,
         "flops_method": how,
-        "bytes_moved_per_step": None if counts.outside else counts.bytes_moved,
-        "kernels": list(counts.kernels),
+        "bytes_moved_per_step": None if outside else counts.bytes_moved,
+        "kernels": list(counts.kernels) or ([] if outside else [TORCH_OPERATIONS]),
     }
 
 
