@@ -2,10 +2,11 @@
 checked where types state them."""
 
 import random
-from collections.abc import Iterator
 
 import pytest
 import torch
+
+DRAWS = random.Random()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -13,20 +14,16 @@ def _few_threads() -> None:
     torch.set_num_threads(min(2, torch.get_num_threads()))
 
 
-@pytest.fixture(scope="session")
-def _draws() -> Iterator[random.Random]:
-    """In place of the source that nobody foresees, within this process and for all of its tests:
-    the harness would take another exchange for a patch."""
-    # Imported by a test, its shapes are checked; before the first, they would not be.
+def pytest_sessionstart() -> None:
+    """In place of the source that nobody foresees, within this process. Before anything is
+    collected: the harness would take a later exchange for a patch. And not when this file is read:
+    shapes are checked in what is imported after that."""
     from methods.core.subject import SECRET
 
-    draws = random.Random()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SECRET, "getrandbits", draws.getrandbits)
-        yield draws
+    SECRET.getrandbits = DRAWS.getrandbits  # type: ignore[method-assign]
 
 
 @pytest.fixture(autouse=True)
-def _own_draws(_draws: random.Random, request: pytest.FixtureRequest) -> None:
+def _own_draws(request: pytest.FixtureRequest) -> None:
     """Laws draw lengths and seeds: what fails here fails again, and what passes passes again."""
-    _draws.seed(request.node.nodeid)
+    DRAWS.seed(request.node.nodeid)

@@ -24,6 +24,7 @@ def asked(tmp_path: Path):
     for name, program in {
         "python": 'printf "%s\\n" "${0##*/} $*"',
         "srun": 'printf "%s\\n" "srun $*"',
+        "ray": 'printf "%s\\n" "ray $*"',
         "scontrol": 'printf "node-1\\nnode-2\\n"',
         "getent": 'printf "10.0.0.1 STREAM %s\\n" "$2"',
     }.items():
