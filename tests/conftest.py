@@ -2,6 +2,7 @@
 checked where types state them."""
 
 import random
+import signal
 
 import pytest
 import torch
@@ -15,6 +16,14 @@ def _few_threads() -> None:
 
 
 def pytest_sessionstart() -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As of what a shell begins in the background, and all that it begins: none could be stopped
+        # as a user stops it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    _take_draws_in_hand()
+
+
+def _take_draws_in_hand() -> None:
     """In place of the source that nobody foresees, within this process. Before anything is
     collected: the harness would take a later exchange for a patch. And not when this file is read:
     shapes are checked in what is imported after that."""
